@@ -1,0 +1,23 @@
+"""What this book adds to Jupyter Book: four small modules, each readable alone.
+
+`address`   buttons that appear only once the book has an address
+`offline`   mathematics and pages that need no other host
+`gallery`   the `{gallery}` directive: a card a chapter, from its stored outputs
+`results`   the `{results}` directive: a table a task, from the stored outputs
+`stored`    reads the notebooks for the last two
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sphinx.application import Sphinx
+
+from . import address, gallery, offline, results
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the four modules with Sphinx."""
+    for module in (address, offline, gallery, results):
+        module.setup(app)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
