@@ -5,9 +5,14 @@ those outputs, so no second file can drift from them.
 """
 
 import html
+import json
 import math
+from datetime import date
 
+import torch
 from IPython.display import display
+
+from .training import WEIGHTS
 
 MIME = "application/vnd.igr.result+json"
 FAMILIES = ("reference", "classical", "deep", "physics")
@@ -52,8 +57,7 @@ def record(
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {family!r}.")
     if better not in ("higher", "lower"):
         raise ValueError(f"better must be 'higher' or 'lower', got {better!r}.")
-    numbers = {"score": score, "seconds": seconds, **(more or {})}
-    for name, value in numbers.items():
+    for name, value in [("score", score), ("seconds", seconds), *(more or {}).items()]:
         if value is not None and not math.isfinite(value):
             raise ValueError(f"The {name} of {method!r} is {value}: only finite numbers are kept.")
     row = {
@@ -73,3 +77,33 @@ def record(
 
 def _round(value: float | None) -> float | None:
     return None if value is None else float(f"{float(value):.4g}")
+
+
+def record_gpu(notebook: str, run: str, **measured: float) -> None:
+    """Keep what a full-scale run measured, with device, date and version, for readers without one.
+
+    Args:
+        notebook: such as "03_gan".
+        run: name of the run in that notebook; an older record of the same name is replaced.
+        measured: numbers by name, such as seconds and images_per_second.
+    """
+    file = WEIGHTS / "gpu" / f"{notebook}.json"
+    file.parent.mkdir(exist_ok=True)
+    runs = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    runs[run] = {
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+        "date": date.today().isoformat(),
+        "torch": torch.__version__,
+        **{name: _round(value) for name, value in measured.items()},
+    }
+    file.write_text(json.dumps(runs, indent=1) + "\n", "utf-8")
+
+
+def show_gpu(notebook: str) -> None:
+    """Print the recorded full-scale runs of a notebook, or say that there are none."""
+    file = WEIGHTS / "gpu" / f"{notebook}.json"
+    if not file.exists():
+        print("No GPU run of this chapter is recorded yet.")
+        return
+    for run, measured in json.loads(file.read_text("utf-8")).items():
+        print(f"{run}: {', '.join(f'{name} {value}' for name, value in measured.items())}")

@@ -196,33 +196,18 @@ def autocast(device: torch.device) -> contextlib.AbstractContextManager:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
 
 
-def load_or_train(name: str, module: nn.Module, recipe: Callable[[], dict[str, Any]]) -> dict:
-    """Fill `module` with the parameters that the book ships, or train and ship them.
+def load_weights(name: str, module: nn.Module) -> dict[str, Any]:
+    """Fill `module` with the parameters that the book ships; gives their card.
 
     Args:
         name: `weights/NAME.safetensors` holds the parameters, `weights/NAME.json` their card.
         module: a network of the right shape; changed in place and set to evaluation mode.
-        recipe: trains `module` and returns its card: notebook, build, data, recipe, steps, seconds,
-            score, export. Called only where no weights are stored. Machine, date and PyTorch
-            version are added here.
-
-    Returns:
-        The card.
 
     Raises:
-        OSError: a stored file is damaged or its card is missing.
+        OSError: a file is missing or damaged.
         ValueError: the stored parameters have other names or shapes than `module`.
     """
     weights, card_file = WEIGHTS / f"{name}.safetensors", WEIGHTS / f"{name}.json"
-    if not weights.exists():
-        card = {"name": name, **recipe(), **_machine()}
-        parameters = {key: value.cpu().contiguous() for key, value in module.state_dict().items()}
-        WEIGHTS.mkdir(exist_ok=True)
-        with _replacing(card_file) as temporary:
-            text = json.dumps(card, indent=1, ensure_ascii=False, default=float)  # scores: tensors
-            temporary.write_text(text + "\n", "utf-8")
-        with _replacing(weights) as temporary:
-            save_file(parameters, temporary)
     try:
         parameters = load_file(weights)
         card = json.loads(card_file.read_text("utf-8"))
@@ -237,6 +222,33 @@ def load_or_train(name: str, module: nn.Module, recipe: Callable[[], dict[str, A
         raise ValueError(f"{weights} does not fit this network: {error}") from error
     module.eval()
     return card
+
+
+def load_or_train(name: str, module: nn.Module, recipe: Callable[[], dict[str, Any]]) -> dict:
+    """`load_weights`, after training and shipping the parameters where none are stored.
+
+    Args:
+        name, module: as in `load_weights`.
+        recipe: trains `module` and returns its card: notebook, build, data, recipe, steps, seconds,
+            score, export. Machine, date and PyTorch version are added here.
+
+    Returns:
+        The card.
+
+    Raises:
+        OSError, ValueError: as `load_weights`.
+    """
+    weights, card_file = WEIGHTS / f"{name}.safetensors", WEIGHTS / f"{name}.json"
+    if not weights.exists():
+        card = {"name": name, **recipe(), **_machine()}
+        parameters = {key: value.cpu().contiguous() for key, value in module.state_dict().items()}
+        WEIGHTS.mkdir(exist_ok=True)
+        with _replacing(card_file) as temporary:
+            text = json.dumps(card, indent=1, ensure_ascii=False, default=float)  # scores: tensors
+            temporary.write_text(text + "\n", "utf-8")
+        with _replacing(weights) as temporary:
+            save_file(parameters, temporary)
+    return load_weights(name, module)
 
 
 def _machine() -> dict[str, str]:

@@ -1,0 +1,351 @@
+"""helpers.data: every image is what the docstring says, and no split leaks into the other."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import socket
+import struct
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import data
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+few = settings(max_examples=25, deadline=None, derandomize=True)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever would reach out fails at once, as on a machine without a network."""
+
+    def refuse(*_: object) -> None:
+        raise OSError("no network here")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+def digest(x: torch.Tensor) -> str:
+    return hashlib.sha256(x.numpy().tobytes()).hexdigest()[:16]
+
+
+# ---------------------------------------------------------------- digits
+
+# Whoever changes the order or the split invalidates every stored weight and number of the book.
+DIGITS = [
+    ("train", 400, "14677131e5925557", "d0ff9a7f0016d0ce"),
+    ("test", 100, "495767491b2f334f", "abbc512c3acb0f8c"),
+]
+
+
+@pytest.mark.parametrize(("split", "each", "images_hash", "label_hash"), DIGITS)
+def test_digits(split: str, each: int, images_hash: str, label_hash: str):
+    x, label = data.digits(split)
+    assert x.shape == (10 * each, 1, 28, 28)
+    assert (x.dtype, label.dtype) == (torch.float32, torch.int64)
+    assert (x.min(), x.max()) == (0, 1)
+    assert label.bincount().tolist() == [each] * 10
+    assert label[:30].bincount().tolist() == [3] * 10  # mixed, so that any part is balanced
+    assert digest(x.mul(255).round().byte()) == images_hash
+    assert digest(label) == label_hash
+
+
+def test_no_digit_is_in_both_splits_or_twice():
+    every = torch.cat([data.digits(split)[0] for split in ("train", "test")])
+    assert len({image.numpy().tobytes() for image in every}) == 5000
+
+
+# ---------------------------------------------------------------- photographs
+
+
+def test_a_photograph_is_in_one_split_only():
+    train, test = (set(data.PHOTOGRAPHS[split]) for split in ("train", "test"))
+    assert train
+    assert test
+    assert not train & test
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_every_photograph_ships_with_the_packages(split, monkeypatch, tmp_path):
+    # scikit-image skips the test that asks for a picture it would have to download. Not ours.
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    photographs = data.photographs(split)
+    assert tuple(photographs) == data.PHOTOGRAPHS[split]
+    for name, x in photographs.items():
+        assert x.ndim == 3, name
+        assert x.shape[0] == 3, name
+        assert min(x.shape[1:]) >= 128, name
+        assert x.dtype == torch.float32, name
+        assert 0 <= x.min() < 0.3 < 0.7 < x.max() <= 1, name  # a picture, and scaled once
+    grey = "brick" if split == "train" else "camera"
+    colour = "astronaut" if split == "train" else "coffee"
+    assert photographs[grey].var(0).max() == 0
+    assert photographs[colour].var(0).max() > 0.01
+
+
+def test_photographs_are_told_apart():
+    photographs = {**data.photographs("train"), **data.photographs("test")}
+    assert len({digest(x.contiguous()) for x in photographs.values()}) == len(photographs)
+
+
+# ---------------------------------------------------------------- public sets
+
+
+@pytest.mark.parametrize("call", [data.digits, data.photographs, lambda s: data.public("mnist", s)])
+@pytest.mark.parametrize("split", ["validation", "Train", "", None])
+def test_a_bad_split_is_named(call: Callable, split: str | None):
+    with pytest.raises(ValueError, match=f"split must be 'train' or 'test', got {split!r}"):
+        call(split)
+
+
+def test_an_unknown_set_is_named():
+    with pytest.raises(ValueError, match="no data set 'minst'; choose one of mnist, cifar10, cele"):
+        data.public("minst")
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_a_bad_size_is_no_matter_of_the_network(size: int, tmp_path: Path):
+    with pytest.raises(ValueError, match=f"size must be a positive number of pixels, got {size}"):
+        data.public("mnist", size=size, root=tmp_path)
+
+
+def fake(*images: Image.Image, target: object = 7) -> Callable:
+    return lambda root, split: [(image, target) for image in images]
+
+
+def left_and_right(mode: str, width: int, height: int) -> Image.Image:
+    """Black at the left, white at the right, with a grey frame that a centre square must lose."""
+    x = np.full((height, width, len(mode)), 128, np.uint8)
+    m = (width - height) // 2
+    x[:, m : width // 2], x[:, width // 2 : width - m] = 0, 255
+    return Image.fromarray(x[..., 0] if mode == "L" else x)
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("RGB", 3)])
+def test_images_are_cut_to_the_centre_square_and_scaled(monkeypatch, tmp_path, mode, channels):
+    set_ = fake(*(left_and_right(mode, *shape) for shape in [(20, 8), (36, 16), (4, 4)]))
+    monkeypatch.setitem(data.PUBLIC, "celeba", set_)
+    x, label = data.public("celeba", "test", size=4, root=tmp_path)
+    assert (x.dtype, label.dtype) == (torch.uint8, torch.int64)
+    assert x.shape == (3, channels, 4, 4)
+    assert (x[..., 0] == 0).all()
+    assert (x[..., -1] == 255).all()
+    assert label.tolist() == [7, 7, 7]
+
+
+def test_images_keep_their_size_and_attributes(monkeypatch, tmp_path):
+    image, attributes = left_and_right("RGB", 8, 6), torch.arange(40)
+    monkeypatch.setitem(data.PUBLIC, "celeba", fake(image, image, target=attributes))
+    x, label = data.public("celeba", root=tmp_path)
+    assert torch.equal(x[1], torch.from_numpy(np.array(image)).permute(2, 0, 1))
+    assert torch.equal(label, attributes.expand(2, 40))
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_the_split_and_the_folder_reach_the_loader(monkeypatch, tmp_path, split):
+    asked = []
+
+    def loader(root: Path, split: str) -> list:
+        asked.append((root, split))
+        return [(left_and_right("L", 4, 4), 1)]
+
+    monkeypatch.setitem(data.PUBLIC, "cifar10", loader)
+    data.public("cifar10", split, root=tmp_path)
+    assert asked == [(tmp_path, split)]
+
+
+@pytest.mark.parametrize("name", ["cifar10", "celeba"])
+def test_without_a_network_the_message_says_what_to_do(name: str, tmp_path: Path):
+    with pytest.raises(OSError, match=f"{name} could not be read from .*Check the network; .*del"):
+        data.public(name, root=tmp_path)
+
+
+@pytest.mark.parametrize("size", [None, 14, 32])
+def test_mnist_falls_back_to_the_packaged_digits(tmp_path: Path, size: int | None):
+    with pytest.warns(
+        UserWarning, match=r"(?s)mnist could not .* Using the packaged digits"
+    ) as caught:
+        x, label = data.public("mnist", "test", size=size, root=tmp_path)
+    assert caught[0].filename == __file__  # it points at the reader's line, not at ours
+    digits, digits_label = data.digits("test")
+    assert x.dtype == torch.uint8
+    assert x.shape == (1000, 1, size or 28, size or 28)
+    assert torch.equal(label, digits_label)
+    if size is None:
+        assert torch.equal(x, digits.mul(255).round().byte())
+    else:  # another size, the same picture
+        assert x.max() > 200
+        torch.testing.assert_close(x.float().mean() / 255, digits.mean(), rtol=0.02, atol=0)
+
+
+# ---------------------------------------------------------------- damaged downloads
+
+
+def plant_mnist(root: Path) -> Path:
+    """MNIST's four files with three images each, as torchvision keeps them."""
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        pixels = bytes(i % 251 for i in range(3 * 28 * 28))
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(
+            struct.pack(">4i", 2051, 3, 28, 28) + pixels
+        )
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(
+            struct.pack(">2i", 2049, 3) + bytes([3, 1, 4])
+        )
+    return raw
+
+
+def test_a_sound_download_is_read_as_it_is(tmp_path: Path):
+    """What the tests below damage is sound before."""
+    plant_mnist(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        x, label = data.public("mnist", "test", root=tmp_path)
+    assert x.shape == (3, 1, 28, 28)
+    assert x.flatten().tolist() == [i % 251 for i in range(3 * 28 * 28)]
+    assert label.tolist() == [3, 1, 4]
+
+
+def cut(length: int) -> Callable[[bytes], bytes]:
+    return lambda content: content[:length]
+
+
+def put(position: int, value: int) -> Callable[[bytes], bytes]:
+    return lambda content: content[:position] + bytes([value]) + content[position + 1 :]
+
+
+@pytest.mark.parametrize("file", ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(cut(length) for length in (0, 3, 6, -1)),
+        *(put(2, kind) for kind in (0, 9, 10, 13)),  # another type of number, or none
+        put(3, 2),  # another count of dimensions
+        put(4, 9),  # more images than there are
+    ],
+)
+def test_a_damaged_file_falls_back(tmp_path: Path, file: str, damage: Callable):
+    path = plant_mnist(tmp_path) / file
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.warns(UserWarning, match=r"if a download was cut short, delete that folder"):
+        x, label = data.public("mnist", root=tmp_path)
+    assert len(x) == len(label) == 4000
+
+
+def test_a_download_that_was_cut_short_falls_back(tmp_path: Path):
+    raw = plant_mnist(tmp_path)
+    (raw / "train-images-idx3-ubyte").unlink()
+    (raw / "train-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8b half of the archive")
+    with pytest.warns(UserWarning, match="Using the packaged digits"):
+        assert len(data.public("mnist", root=tmp_path)[0]) == 4000
+
+
+# ---------------------------------------------------------------- random_affine
+
+
+def blobs(n: int, h: int = 16, w: int = 16) -> torch.Tensor:
+    return torch.rand(n, 3, h, w, generator=torch.Generator().manual_seed(0))
+
+
+NONE = {"degrees": 0, "scale": 0, "shift": 0, "shear": 0}
+
+
+@few
+@given(n=st.integers(1, 3), h=st.integers(1, 20), w=st.integers(1, 20))
+def test_affine_without_bounds_is_the_identity(n: int, h: int, w: int):
+    x = blobs(n, h, w)
+    torch.testing.assert_close(data.random_affine(x, **NONE), x, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_affine_keeps_shape_and_type_and_warps_each_image_alone(dtype: torch.dtype):
+    x = blobs(1).to(dtype).expand(8, -1, -1, -1)
+    warped = data.random_affine(x)
+    assert (warped.shape, warped.dtype) == (x.shape, dtype)
+    assert len({image.numpy().tobytes() for image in warped}) == 8
+    assert (warped - x).abs().flatten(1).max(1).values.min() > 0.1
+    torch.manual_seed(3)
+    once = data.random_affine(x)
+    torch.manual_seed(3)
+    assert torch.equal(once, data.random_affine(x))
+
+
+def test_affine_is_differentiable_and_linear_in_x():
+    x = blobs(2, 8, 8).double().requires_grad_()
+
+    def warp(x: torch.Tensor) -> torch.Tensor:
+        torch.manual_seed(0)
+        return data.random_affine(x)
+
+    assert torch.autograd.gradcheck(warp, x)
+    torch.testing.assert_close(warp(2 * x - 3 * x.flip(0)), 2 * warp(x) - 3 * warp(x.flip(0)))
+
+
+def spread(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The centre of mass (N, 2) and the covariance (N, 2, 2) of images, in sides."""
+    axis = (torch.arange(x.shape[-1]) + 0.5) / x.shape[-1] - 0.5
+    place = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1).view(-1, 2)
+    weight = x.flatten(1) / x.flatten(1).sum(1, keepdim=True)
+    centre = weight @ place
+    away = place - centre[:, None]
+    return centre, torch.einsum("np,npi,npj->nij", weight, away, away)
+
+
+@pytest.mark.parametrize(
+    ("bound", "value"), [("shift", 0.2), ("degrees", 40), ("scale", 0.3), ("shear", 0.4)]
+)
+def test_each_bound_is_reached_and_kept(bound: str, value: float):
+    """The moments of a long Gaussian blob say by how much it was moved, turned, scaled, slanted."""
+    axis = torch.linspace(-0.5, 0.5, 65)
+    row, column = torch.meshgrid(axis, axis, indexing="ij")
+    x = torch.exp(-(((row / 0.04) ** 2 + (column / 0.1) ** 2) / 2)).expand(200, 1, 65, 65)
+    torch.manual_seed(0)
+    centre, cov = spread(data.random_affine(x, **{**NONE, bound: value}))
+    angle = torch.rad2deg(0.5 * torch.atan2(2 * cov[:, 0, 1], cov[:, 0, 0] - cov[:, 1, 1]))
+    size = torch.linalg.det(cov) ** 0.25 / math.sqrt(0.004 * (64 / 65) ** 2)
+    slant = cov[:, 0, 1] / cov[:, 1, 1]  # how far along x for each step along y
+    # The sampling grid grows by `scale`, so the picture shrinks by it.
+    measured = {"shift": centre, "degrees": angle, "scale": 1 / size - 1, "shear": slant}
+    for name, amount in measured.items():
+        largest = amount.abs().amax(0)
+        if name == bound:
+            assert (largest > 0.9 * value).all()
+            assert (largest < 1.03 * value).all()
+            assert (amount.mean(0).abs() < 0.15 * value).all()  # either way
+        elif (bound, name) not in {("degrees", "shear"), ("shear", "degrees")}:
+            assert largest.max() < 0.03 * (40 if name == "degrees" else 1), name
+
+
+def test_turned_and_slanted_images_keep_their_area():
+    axis = torch.linspace(-0.5, 0.5, 65)
+    x = torch.exp(-(axis[:, None] ** 2 + axis**2) / 0.02).expand(50, 1, 65, 65)
+    torch.manual_seed(0)
+    before, after = x.sum((1, 2, 3)), data.random_affine(x, degrees=60, scale=0, shear=0.5, shift=0)
+    torch.testing.assert_close(after.sum((1, 2, 3)), before, rtol=0.01, atol=0)
+
+
+def test_what_comes_in_from_outside_is_black():
+    torch.manual_seed(0)
+    warped = data.random_affine(torch.ones(20, 1, 9, 9), **{**NONE, "shift": 0.5})
+    assert warped.min() == 0
+    assert warped.max() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.zeros(3, 8, 8), r"takes images \(N, C, H, W\), got shape \(3, 8, 8\)"),
+        (torch.zeros(1, 1, 8, 8, dtype=torch.uint8), "takes floats .* got torch.uint8: divide"),
+    ],
+)
+def test_affine_names_wrong_images(x: torch.Tensor, message: str):
+    with pytest.raises(ValueError, match=message):
+        data.random_affine(x)
