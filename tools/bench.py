@@ -37,10 +37,12 @@ def gan() -> None:
     peer = chapter.score(images, x, x_test)["FD"]
     print("GAN on 4,000 digits, Fréchet distance to 1,000 held-out ones")
     print(f"  real against real   {floor:8.2f}")
-    print(
-        f"  03_gan, short run   {ours:8.2f}  {len(history.step) * 10:5d} steps {history.seconds:4.0f} s"
-    )
-    print(f"  examples' dcgan     {peer:8.2f}  {steps:5d} steps {seconds:4.0f} s")
+    rows = {
+        "03_gan, short run": (ours, history.step[-1] + 1, history.seconds),
+        "examples' dcgan": (peer, steps, seconds),
+    }
+    for name, (distance, count, spent) in rows.items():
+        print(f"  {name:19s} {distance:8.2f}  {count:5d} steps {spent:4.0f} s")
     print(f"  ratio               {peer / ours:8.0f}")
 
 
