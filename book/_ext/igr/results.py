@@ -84,6 +84,8 @@ def table(rows: list[Row]) -> str:
         if lettered:
             cells += [f"({chr(97 + ways.index((row['data'], row['protocol'])))})"]
         lines.append(cells)
+    told = [i for i, column in enumerate(zip(*lines[1:], strict=True)) if {*column} != {NONE}]
+    lines = [[line[i] for i in told] for line in lines]
     body = "\n".join(
         "\n".join(f"{'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(line))
         for line in lines
