@@ -52,7 +52,7 @@ def test_an_interrupted_run_resumes(gan, tmp_path):
 
     def run(steps: int, **options) -> nn.Module:
         torch.manual_seed(0)
-        players = gan.Generator(width=2), gan.Critic(2)
+        players = gan.Generator(w=2), gan.Critic(2)
         return gan.train_gan("relativistic", *players, images, steps, batch=4, **options)[0]
 
     whole = run(6)

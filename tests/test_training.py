@@ -410,3 +410,10 @@ def test_accelerate_keeps_the_network():
 def test_mixed_precision_is_for_cuda_only():
     with autocast(torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def test_a_longer_run_is_not_taken_for_a_shorter_one(tmp_path: Path):
+    game = Game()
+    train(game.step, 6, state=game.state, checkpoint=tmp_path / "c.pt")
+    with pytest.raises(ValueError, match="6 steps, more than 3"):
+        train(game.step, 3, state=game.state, checkpoint=tmp_path / "c.pt")

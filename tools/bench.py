@@ -3,7 +3,8 @@
     python tools/bench.py            minutes; it prints ratios and asserts nothing
 
 A peer is rebuilt here from its published description: same layers, same optimiser, same batch. It
-is given the seconds that ours took, on the same data, and both are scored by the same measure.
+is given the seconds that ours took, on the same data, and both are scored by the same measure. One
+seed each.
 """
 
 from __future__ import annotations

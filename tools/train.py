@@ -19,6 +19,8 @@ WEIGHTS = NOTEBOOKS / "weights"
 
 
 def main() -> int:
+    for aside in WEIGHTS.glob("*.old"):  # left by a run that was killed
+        os.replace(aside, aside.with_suffix(".safetensors"))
     known = sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
     if len(sys.argv) != 2 or sys.argv[1] not in known:
         print(f"Name one of the stored networks: {', '.join(known)}", file=sys.stderr)

@@ -19,7 +19,7 @@ def use_style() -> None:
         {
             "figure.dpi": 140, "figure.facecolor": "white", "figure.constrained_layout.use": True,
             "savefig.dpi": 140, "savefig.facecolor": "white",
-            "font.size": 10, "mathtext.fontset": "cm", "axes.titlesize": 10,
+            "font.size": 10, "axes.titlesize": 10,
             "legend.frameon": False,
             "axes.prop_cycle": cycler(color=COLOURS), "axes.spines.top": False,
             "axes.spines.right": False, "image.cmap": "gray", "image.interpolation": "nearest",

@@ -80,7 +80,7 @@ def train(
         raise ValueError("A checkpoint needs `state`: the modules and optimisers to save.")
     history, start = History(), 0
     if checkpoint is not None and checkpoint.exists():
-        start, history = _resume(checkpoint, state)
+        start, history = _resume(checkpoint, state, steps)
     bar = tqdm(
         range(start, steps), initial=start, total=steps, desc=title, leave=False,
         disable="BOOK_STATIC" in os.environ, file=sys.stdout,
@@ -152,7 +152,7 @@ def _save(path: Path, done: int, history: History, state: Mapping[str, Any]) -> 
         torch.save(content, temporary)
 
 
-def _resume(path: Path, state: Mapping[str, Any]) -> tuple[int, History]:
+def _resume(path: Path, state: Mapping[str, Any], steps: int) -> tuple[int, History]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises many kinds for a damaged file
@@ -160,6 +160,8 @@ def _resume(path: Path, state: Mapping[str, Any]) -> tuple[int, History]:
     try:
         if content["state"].keys() != state.keys():
             raise ValueError(f"it holds {sorted(content['state'])}, not {sorted(state)}")
+        if content["done"] > steps:
+            raise ValueError(f"it has done {content['done']} steps, more than {steps}")
         for name, part in state.items():
             part.load_state_dict(content["state"][name])
         torch.set_rng_state(content["rng"])
@@ -240,7 +242,7 @@ def load_or_train(name: str, module: nn.Module, recipe: Callable[[], dict[str, A
     """
     weights, card_file = WEIGHTS / f"{name}.safetensors", WEIGHTS / f"{name}.json"
     if not weights.exists():
-        card = {"name": name, **recipe(), **_machine()}
+        card = {"name": name, **recipe(), **_machine(module)}
         parameters = {key: value.cpu().contiguous() for key, value in module.state_dict().items()}
         WEIGHTS.mkdir(exist_ok=True)
         with _replacing(card_file) as temporary:
@@ -251,8 +253,8 @@ def load_or_train(name: str, module: nn.Module, recipe: Callable[[], dict[str, A
     return load_weights(name, module)
 
 
-def _machine() -> dict[str, str]:
-    if torch.cuda.is_available():
+def _machine(module: nn.Module) -> dict[str, str]:
+    if next(module.parameters()).is_cuda:
         machine = torch.cuda.get_device_name()
     else:
         machine = f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
