@@ -114,7 +114,8 @@ def toy(tmp_path_factory) -> Path:
         },
     }  # fmt: skip
     (weights / "toy_x3.json").write_text(json.dumps(card), encoding="utf-8")
-    (weights / "gpu.json").write_text("[]", encoding="utf-8")  # recorded results: no card
+    (weights / "gpu").mkdir()
+    (weights / "gpu" / "toy.json").write_text("{}", encoding="utf-8")  # GPU records: no cards
     entry = export(card, models, root)
     (models / "manifest.json").write_text(json.dumps([entry]), encoding="utf-8")
     return root

@@ -60,18 +60,13 @@ def main() -> int:
 
 
 def cards(root: Path = ROOT) -> list[dict]:
-    """The cards of all shipped weights; ValueError where one does not belong to its weights.
-
-    A JSON file that holds a list is none: it keeps the recorded results of runs on a GPU.
-    """
+    """The cards of all shipped weights; ValueError where one does not belong to its weights."""
     folder, found = root / "notebooks" / "weights", []
     for weights in sorted(folder.glob("*.safetensors")):
         if not weights.with_suffix(".json").is_file():
             raise ValueError(f"{weights} has no card {weights.stem}.json")
     for path in sorted(folder.glob("*.json")):
         card = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(card, list):
-            continue
         if not path.with_suffix(".safetensors").is_file():
             raise ValueError(f"{path} has no weights {path.stem}.safetensors")
         if set(card) != CARD_FIELDS:
