@@ -4,13 +4,12 @@
 
 The card `notebooks/weights/NAME.json` says which notebook defines the network, and how to build
 it; that notebook's function `recipe(name, network)` trains it. The stored weights stay until the
-new ones are complete, and an interrupted run goes on where it stopped.
+new ones take their place, and an interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 
 from nbsource import NOTEBOOKS, definitions, find
@@ -19,8 +18,6 @@ WEIGHTS = NOTEBOOKS / "weights"
 
 
 def main() -> int:
-    for aside in WEIGHTS.glob("*.old"):  # left by a run that was killed
-        os.replace(aside, aside.with_suffix(".safetensors"))
     known = sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
     if len(sys.argv) != 2 or sys.argv[1] not in known:
         print(f"Name one of the stored networks: {', '.join(known)}", file=sys.stderr)
@@ -30,20 +27,12 @@ def main() -> int:
     if card["notebook"] is None:
         print(f"{name} belongs to the helpers: see the docstring of {card['build']}")
         return 1
-    weights, aside = WEIGHTS / f"{name}.safetensors", WEIGHTS / f"{name}.old"
     chapter = definitions(find(card["notebook"]))
     network = eval(card["build"], vars(chapter))
-    from helpers.training import load_or_train
+    from helpers.training import ship_weights  # `definitions` has put helpers on the path
 
-    os.replace(weights, aside)
-    try:
-        load_or_train(name, network, lambda: chapter.recipe(name, network))
-    finally:
-        if weights.exists():
-            aside.unlink()
-            print(f"{weights.name} is made anew; run 'make export execute' to follow it up.")
-        else:
-            os.replace(aside, weights)
+    ship_weights(name, network, chapter.recipe(name, network))
+    print(f"{name} is made anew; run 'make export execute' to follow it up.")
     return 0
 
 

@@ -226,13 +226,32 @@ def load_weights(name: str, module: nn.Module) -> dict[str, Any]:
     return card
 
 
+def ship_weights(name: str, module: nn.Module, card: Mapping[str, Any]) -> None:
+    """Store the parameters of `module` and their card; each file is written whole or not at all.
+
+    Args:
+        name: as in `load_weights`.
+        module: the trained network.
+        card: notebook, build, data, recipe, steps, seconds, score, export. Name, machine, date and
+            PyTorch version are added here.
+    """
+    weights, card_file = WEIGHTS / f"{name}.safetensors", WEIGHTS / f"{name}.json"
+    card = {"name": name, **card, **_machine(module)}
+    parameters = {key: value.cpu().contiguous() for key, value in module.state_dict().items()}
+    WEIGHTS.mkdir(exist_ok=True)
+    with _replacing(card_file) as temporary:
+        text = json.dumps(card, indent=1, ensure_ascii=False, default=float)  # scores: tensors
+        temporary.write_text(text + "\n", "utf-8")
+    with _replacing(weights) as temporary:
+        save_file(parameters, temporary)
+
+
 def load_or_train(name: str, module: nn.Module, recipe: Callable[[], dict[str, Any]]) -> dict:
     """`load_weights`, after training and shipping the parameters where none are stored.
 
     Args:
         name, module: as in `load_weights`.
-        recipe: trains `module` and returns its card: notebook, build, data, recipe, steps, seconds,
-            score, export. Machine, date and PyTorch version are added here.
+        recipe: trains `module` and returns its card, as `ship_weights` takes it.
 
     Returns:
         The card.
@@ -240,16 +259,8 @@ def load_or_train(name: str, module: nn.Module, recipe: Callable[[], dict[str, A
     Raises:
         OSError, ValueError: as `load_weights`.
     """
-    weights, card_file = WEIGHTS / f"{name}.safetensors", WEIGHTS / f"{name}.json"
-    if not weights.exists():
-        card = {"name": name, **recipe(), **_machine(module)}
-        parameters = {key: value.cpu().contiguous() for key, value in module.state_dict().items()}
-        WEIGHTS.mkdir(exist_ok=True)
-        with _replacing(card_file) as temporary:
-            text = json.dumps(card, indent=1, ensure_ascii=False, default=float)  # scores: tensors
-            temporary.write_text(text + "\n", "utf-8")
-        with _replacing(weights) as temporary:
-            save_file(parameters, temporary)
+    if not (WEIGHTS / f"{name}.safetensors").exists():
+        ship_weights(name, module, recipe())
     return load_weights(name, module)
 
 
