@@ -56,14 +56,36 @@ def digits(split: str = "train") -> tuple[Tensor, Tensor]:
     return images, torch.from_numpy(label[index]).long()
 
 
-def photographs(split: str = "train") -> dict[str, Tensor]:
+def photographs(
+    split: str = "train", *, grey: bool = False, size: int | None = None
+) -> dict[str, Tensor]:
     """Photographs that scikit-image and scikit-learn ship, by name, never shared between splits.
 
+    Args:
+        split: "train" or "test".
+        grey: give the luma of ITU-R BT.601, one channel, in place of three.
+        size: side in pixels to which the centre square is scaled (antialiased bicubic); None keeps
+            the photographs as they are.
+
     Returns:
-        Name -> (3, H, W), float32 in [0, 1]; a grey photograph has three equal channels.
+        Name -> (3 or 1, H, W), float32 in [0, 1]; in colour, a grey photograph has three equal
+        channels.
     """
     _check_split(split)
-    return {name: _photograph(name) for name in PHOTOGRAPHS[split]}
+    if size is not None and size < 1:
+        raise ValueError(f"size must be a positive number of pixels, got {size}.")
+    found = {name: _photograph(name) for name in PHOTOGRAPHS[split]}
+    if size is not None:
+        found = {name: _square(x, size) for name, x in found.items()}
+    if grey:
+        luma = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+        found = {name: (luma * x).sum(0, keepdim=True).clamp(0, 1) for name, x in found.items()}
+    return found
+
+
+def _square(x: Tensor, size: int) -> Tensor:
+    square = v2.functional.center_crop(x, [min(x.shape[1:])] * 2)[None]
+    return F.interpolate(square, size, mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
 def _photograph(name: str) -> Tensor:

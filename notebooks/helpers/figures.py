@@ -81,6 +81,28 @@ def show_rows(rows: dict[str, Tensor], *, width: float = 8.0) -> None:
     plt.show()
 
 
+def show_named(images: dict[str, Tensor], columns: int, *, width: float = 8.0) -> None:
+    """Images of any sizes, each under its name, all in boxes of one size.
+
+    Args:
+        images: name -> (1, C, H, W) or (C, H, W) in [0, 1]; values outside are clipped.
+        columns: how many stand side by side.
+        width: of the figure, in inches.
+    """
+    sheets = [mosaic(x if x.ndim == 4 else x[None], 1) for x in images.values()]
+    rows = -(-len(sheets) // columns)
+    tallest = max(sheet.shape[0] / sheet.shape[1] for sheet in sheets)
+    lines = max(name.count("\n") + 1 for name in images)
+    height = rows * (width / columns * tallest + 0.17 * lines + 0.1)
+    _, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, name, sheet in zip(axes.flat, images, sheets, strict=False):
+        ax.imshow(sheet, vmin=0, vmax=1)
+        ax.set_title(name, fontsize=9)
+    plt.show()
+
+
 def show_curves(
     curves: dict[str, Sequence[float]], x: Sequence[float], *, xlabel: str, ylabel: str,
     ax: Axes | None = None, smooth: int = 1,

@@ -40,23 +40,31 @@ class Identity(Operator):
 
 
 class Mask(Operator):
-    """Keeps the pixels where the mask is 1 and sets the others to 0. It is its own adjoint.
+    """Measures some of the pixels: images (N, C, H, W) -> their m numbers (N, C, 1, m).
+
+    The adjoint puts them back where they came from, among zeros.
 
     Args:
-        mask: zeros and ones that broadcast to the images, such as (H, W).
+        mask: (H, W), 1 or True where a pixel is measured, else 0.
     """
 
     def __init__(self, mask: Tensor) -> None:
         super().__init__()
-        if ((mask != 0) & (mask != 1)).any():
-            raise ValueError("A mask holds only zeros and ones.")
-        self.register_buffer("mask", mask.float())
+        if mask.ndim != 2 or ((mask != 0) & (mask != 1)).any():
+            raise ValueError(f"A mask is (H, W) and holds only 0 and 1; got {tuple(mask.shape)}.")
+        if not mask.any():
+            raise ValueError("The mask is empty: at least one pixel has to be measured.")
+        self.shape = tuple(mask.shape)
+        self.register_buffer("index", mask.flatten().nonzero()[:, 0])
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.mask.to(x.dtype)
+        if tuple(x.shape[-2:]) != self.shape:
+            raise ValueError(f"The mask is {self.shape}, the image {tuple(x.shape[-2:])}.")
+        return x.flatten(-2).index_select(-1, self.index).unsqueeze(-2)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self(y)
+        x = y.new_zeros(*y.shape[:-2], math.prod(self.shape))
+        return x.index_copy(-1, self.index, y.squeeze(-2)).unflatten(-1, self.shape)
 
 
 class Blur(Operator):
@@ -226,7 +234,7 @@ def _joseph(shape: tuple[int, int], t: float, detectors: int) -> scipy.sparse.cs
     low = np.floor(crossing)
     rows, columns, weights = [], [], []
     for pixel, share in ((low, low + 1 - crossing), (low + 1, crossing - low)):
-        ray, k = np.nonzero((pixel >= 0) & (pixel < across) & (share > 0))
+        ray, k = np.nonzero((pixel >= 0) & (pixel < across) & (share > 1e-9))
         i = pixel[ray, k].astype(int)
         rows.append(ray)
         columns.append(k * W + i if steep else i * W + k)
@@ -255,7 +263,7 @@ class Warp(SparseOperator):
             for right in (0, 1):
                 i, j = np.floor(row) + down, np.floor(column) + right
                 weight = (1 - np.abs(row - i)) * (1 - np.abs(column - j))
-                (k,) = np.nonzero((i >= 0) & (i < H) & (j >= 0) & (j < W) & (weight > 0))
+                (k,) = np.nonzero((i >= 0) & (i < H) & (j >= 0) & (j < W) & (weight > 1e-9))
                 pixel = (i * W + j)[k].astype(int)
                 matrix += scipy.sparse.csr_matrix((weight[k], (k, pixel)), matrix.shape)
         super().__init__(matrix, shape, grid.shape[:2])
@@ -279,25 +287,23 @@ def lens_grid(shape: tuple[int, int], k1: Tensor | float, k2: Tensor | float = 0
 
 
 class FourierSampling(Operator):
-    """Some entries of the image's Fourier transform: what a magnetic resonance scanner measures.
-
-    The transform is unitary, with frequency zero in the middle, and y is complex and 0 where
-    nothing was measured.
+    """Measures some of the image's frequencies, as a magnetic resonance scanner does: images
+    (N, C, H, W) -> complex numbers (N, C, 1, m). The Fourier transform is unitary.
 
     Args:
-        mask: (H, W), 1 where a frequency is measured, else 0.
+        mask: (H, W), 1 or True where a frequency is measured, with frequency zero in the middle.
     """
 
     def __init__(self, mask: Tensor) -> None:
         super().__init__()
-        self.keep = Mask(mask)
+        self.keep = Mask(mask)  # its adjoint shows y in the plane of frequencies
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.fft.fftshift(torch.fft.fft2(x, norm="ortho"), (-2, -1)) * self.keep.mask
+        return self.keep(torch.fft.fftshift(torch.fft.fft2(x, norm="ortho"), (-2, -1)))
 
     def adjoint(self, y: Tensor) -> Tensor:
-        y = torch.fft.ifftshift(y * self.keep.mask, (-2, -1))
-        return torch.fft.ifft2(y, norm="ortho").real
+        plane = torch.fft.ifftshift(self.keep.adjoint(y), (-2, -1))
+        return torch.fft.ifft2(plane, norm="ortho").real
 
 
 class FourierMagnitude(Operator):

@@ -138,8 +138,8 @@ def fbp(A: Radon, y: Tensor, *, window: str = "ramp") -> Tensor:
     odd = n % 2 == 1
     h[n == 0], h[odd] = 1 / 4, -1 / (math.pi * n[odd].to(y.dtype)) ** 2
     H = torch.fft.rfft(torch.fft.ifftshift(h)).real
-    if window == "hann":
-        H = H * (1 + torch.cos(math.pi * torch.arange(len(H), device=y.device) / (len(H) - 1))) / 2
+    if window == "hann":  # falls smoothly from 1 to 0
+        H = H * torch.hann_window(2 * len(H) - 1, periodic=False, device=y.device)[len(H) - 1 :]
     filtered = torch.fft.irfft(torch.fft.rfft(y, size) * H, size)[..., :detectors]
     return A.adjoint(filtered) * (math.pi / views)
 

@@ -1,0 +1,19 @@
+"""The source of a helper, shown where a chapter teaches it, so that it is written only once."""
+
+import ast
+import inspect
+from collections.abc import Callable
+
+from IPython.display import Markdown, display
+
+
+def show_source(*things: Callable) -> None:
+    """Display the code of functions or classes as it runs here, without their docstrings."""
+    for thing in things:
+        source = inspect.getsource(inspect.unwrap(thing))
+        lines = source.splitlines()
+        for node in reversed(list(ast.walk(ast.parse(source)))):
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+                text = node.body[0]
+                del lines[text.lineno - 1 : text.end_lineno]
+        display(Markdown("```python\n" + "\n".join(lines).strip() + "\n```"))
