@@ -98,6 +98,29 @@ def test_photographs_are_told_apart():
 # ---------------------------------------------------------------- public sets
 
 
+def test_grey_squares_are_the_luma_of_the_colour_squares():
+    grey, colour = data.photographs("test", grey=True, size=40), data.photographs("test", size=40)
+    assert tuple(grey) == data.PHOTOGRAPHS["test"]
+    weights = torch.tensor([0.299, 0.587, 0.114])
+    for name, x in grey.items():
+        assert x.shape == (1, 40, 40)
+        assert x.min() >= 0
+        assert x.max() <= 1
+        expected = torch.einsum("c,chw->hw", weights, colour[name])
+        torch.testing.assert_close(x[0], expected, atol=1e-6, rtol=0)
+
+
+def test_squares_keep_the_centre_and_do_not_alias():
+    whole = data.photographs("test")["coffee"]  # wider than high
+    h, w = whole.shape[1:]
+    middle = whole[:, :, (w - h) // 2 : (w - h) // 2 + h]
+    small = data.photographs("test", size=8)["coffee"]
+    means = torch.nn.functional.adaptive_avg_pool2d(middle, 8)
+    assert (small - means).abs().mean() < 0.02
+    with pytest.raises(ValueError, match="size must be a positive number of pixels, got 0"):
+        data.photographs(size=0)
+
+
 @pytest.mark.parametrize("call", [data.digits, data.photographs, lambda s: data.public("mnist", s)])
 @pytest.mark.parametrize("split", ["validation", "Train", "", None])
 def test_a_bad_split_is_named(call: Callable, split: str | None):

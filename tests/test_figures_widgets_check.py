@@ -1,8 +1,9 @@
-"""helpers.figures, helpers.widgets and helpers.check: what a reader sees."""
+"""helpers.figures, widgets, source and check: what a reader sees."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import math
 import re
@@ -13,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
-from helpers import figures
+from helpers import figures, source
 from helpers.check import check
 from helpers.widgets import explore
 from hypothesis import given, settings
@@ -267,3 +268,46 @@ def test_what_is_printed_obeys_the_printed_bar(value: float, low: float, high: f
     printed = re.fullmatch(r"✓ x: (\S+) \((\S+) to (\S+)\)\n", out.getvalue())
     shown_value, shown_low, shown_high = map(float, printed.groups())
     assert shown_low <= shown_value <= shown_high
+
+
+# ---------------------------------------------------------------- pictures by name
+
+
+def test_named_pictures_stand_under_their_names(shown):
+    wide, colour = torch.rand(1, 1, 10, 30), torch.rand(3, 20, 20) * 3 - 1
+    figures.show_named({"wide": wide, "two\nlines": colour, "last": wide}, columns=2)
+    axes = shown[0].axes
+    assert [ax.get_title() for ax in axes] == ["wide", "two\nlines", "last", ""]
+    assert [len(ax.images) for ax in axes] == [1, 1, 1, 0]
+    assert not any(ax.axison for ax in axes)
+    np.testing.assert_allclose(axes[0].images[0].get_array(), wide[0, 0])
+    np.testing.assert_allclose(
+        axes[1].images[0].get_array(), colour.clamp(0, 1).permute(1, 2, 0), atol=1e-6
+    )
+    assert all(ax.images[0].get_clim() == (0, 1) for ax in axes[:3])
+
+
+# ---------------------------------------------------------------- live source
+
+
+def doubled(x: int) -> int:
+    """Documentation that a reader of the chapter does not need twice."""
+    return 2 * x  # twice
+
+
+class Thing:
+    """Documentation."""
+
+    def method(self) -> str:
+        """More of it."""
+        return "kept"
+
+
+def test_the_live_source_is_shown_without_docstrings(monkeypatch: pytest.MonkeyPatch):
+    seen = []
+    monkeypatch.setattr(source, "display", lambda shown: seen.append(shown.data))
+    source.show_source(functools.wraps(doubled)(lambda x: doubled(x)), Thing)
+    assert seen == [
+        "```python\ndef doubled(x: int) -> int:\n    return 2 * x  # twice\n```",
+        '```python\nclass Thing:\n    def method(self) -> str:\n        return "kept"\n```',
+    ]

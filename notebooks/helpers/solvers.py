@@ -10,6 +10,7 @@ import itertools
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -217,7 +218,8 @@ def cgls(A: Operator, y: Tensor, *, lam: float = 0.0, x: Tensor | None = None):
     p, gamma = s, _dot(s, s)
     while True:
         q = A(p)
-        alpha = _ratio(gamma, _dot(q, q) + lam * _dot(p, p))
+        # <s, p> equals gamma until s is mere rounding error; from there gamma would diverge.
+        alpha = _ratio(_dot(s, p), _dot(q, q) + lam * _dot(p, p))
         x, r = x + alpha * p, r - alpha * q
         s = A.adjoint(r) - lam * x
         new = _dot(s, s)
@@ -262,8 +264,8 @@ def fista(A: Operator, y: Tensor, prox: Callable[[Tensor, float], Tensor], lam: 
         yield x, r
 
 
-def wavelet_shrink(x: Tensor, t: float, levels: int = 3) -> Tensor:
-    """Soft-threshold the details of the orthonormal Haar transform: the prox of t |details|_1.
+def haar(x: Tensor, levels: int = 3) -> Tensor:
+    """The orthonormal Haar transform W x, coarsest means at the top left (Haar, 1910).
 
     Args:
         x: images (N, C, H, W) whose sides are multiples of 2^levels.
@@ -272,15 +274,35 @@ def wavelet_shrink(x: Tensor, t: float, levels: int = 3) -> Tensor:
         raise ValueError(f"Sides {tuple(x.shape[-2:])} are no multiples of {2**levels}.")
     if levels == 0:
         return x
-    a, b, c, d = x[..., ::2, ::2], x[..., ::2, 1::2], x[..., 1::2, ::2], x[..., 1::2, 1::2]
-    mean = wavelet_shrink((a + b + c + d) / 2, t, levels - 1)
-    u, v, w = (
-        F.softshrink(detail / 2, t) for detail in (a - b + c - d, a + b - c - d, a - b - c + d)
-    )
-    blocks = torch.stack(
-        [mean + u + v + w, mean - u + v - w, mean + u - v - w, mean - u - v + w], 2
-    )
-    return F.pixel_shuffle(blocks.flatten(1, 2) / 2, 2)
+    a, b = x[..., ::2, ::2], x[..., ::2, 1::2]
+    c, d = x[..., 1::2, ::2], x[..., 1::2, 1::2]
+    top = torch.cat([haar((a + b + c + d) / 2, levels - 1), (a - b + c - d) / 2], -1)
+    bottom = torch.cat([(a + b - c - d) / 2, (a - b - c + d) / 2], -1)
+    return torch.cat([top, bottom], -2)
+
+
+def haar_inverse(w: Tensor, levels: int = 3) -> Tensor:
+    """The inverse of `haar`, which is its adjoint."""
+    if levels == 0:
+        return w
+    top, bottom = w.chunk(2, -2)
+    (m, u), (v, q) = top.chunk(2, -1), bottom.chunk(2, -1)
+    m = haar_inverse(m, levels - 1)
+    blocks = torch.stack([m + u + v + q, m - u + v - q, m + u - v - q, m - u - v + q], 2) / 2
+    return F.pixel_shuffle(blocks.flatten(1, 2), 2)
+
+
+def wavelet_shrink(x: Tensor, t: float, levels: int = 3) -> Tensor:
+    """The prox of t times the sum of |details|: soft-threshold all but the coarsest means.
+
+    Args:
+        x: images (N, C, H, W) whose sides are multiples of 2^levels.
+    """
+    w = haar(x, levels)
+    h, v = (side >> levels for side in x.shape[-2:])
+    shrunk = F.softshrink(w, t)
+    shrunk[..., :h, :v] = w[..., :h, :v]
+    return haar_inverse(shrunk, levels)
 
 
 class Gradient(Operator):
@@ -303,7 +325,8 @@ def total_variation(x: Tensor) -> float:
 
 def shrink(v: Tensor, t: float) -> Tensor:
     """Shorten each pixel's gradient vector (N, 2, C, H, W) by t, at most to 0."""
-    return v * (1 - t / v.norm(dim=1, keepdim=True).clamp(min=t))
+    length = v.norm(dim=1, keepdim=True)
+    return v * _ratio((length - t).clamp(min=0), length)
 
 
 @iterative
@@ -386,7 +409,9 @@ def gauss_newton(residual: Callable[[Tensor], Tensor], theta: Tensor, *, damping
     _positive(damping=damping)
     r = residual(theta)
     while True:
-        J = torch.func.jacfwd(residual)(theta)  # (m, p)
+        with warnings.catch_warnings():  # PyTorch calls a part of its own old, once a process
+            warnings.simplefilter("ignore", FutureWarning)
+            J = torch.func.jacfwd(residual)(theta)  # (m, p)
         H, g = J.T @ J, J.T @ r
         for _ in range(30):
             trial = theta - torch.linalg.solve(H + damping * H.diag().diag(), g)

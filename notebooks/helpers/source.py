@@ -15,5 +15,7 @@ def show_source(*things: Callable) -> None:
         for node in reversed(list(ast.walk(ast.parse(source)))):
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
                 text = node.body[0]
-                del lines[text.lineno - 1 : text.end_lineno]
+                end = text.end_lineno
+                end += end < len(lines) and not lines[end].strip()  # and the empty line after it
+                del lines[text.lineno - 1 : end]
         display(Markdown("```python\n" + "\n".join(lines).strip() + "\n```"))
