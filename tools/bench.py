@@ -1,26 +1,32 @@
-"""Measures the book's networks beside their peers, in one run on one machine.
+"""Measures the book's networks and its physics beside their peers, in one run on one machine.
 
     python tools/bench.py            minutes; it prints ratios and asserts nothing
+    python tools/bench.py radon      that part alone
 
-A peer is rebuilt here from its published description: same layers, same optimiser, same batch. It
-is given the seconds that ours took, on the same data, and both are scored by the same measure. One
-seed each.
+A peer network is rebuilt here from its published description: same layers, same optimiser, same
+batch. It is given the seconds that ours took, on the same data, and both are scored by the same
+measure. One seed each. A peer operator is the library's own, on the same image and angles.
 """
 
 from __future__ import annotations
 
+import statistics
+import sys
 import time
 from collections.abc import Callable
 
+import skimage
 import torch
 import torch.nn.functional as F
-from nbsource import definitions, find
+from nbsource import NOTEBOOKS, definitions, find
 from torch import Tensor, nn
 
 
 def main() -> None:
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    gan()
+    parts = {"gan": gan, "radon": radon}
+    for name in sys.argv[1:] or parts:
+        parts[name]()
 
 
 def gan() -> None:
@@ -94,6 +100,60 @@ def peer_dcgan(x: Tensor, seconds: float) -> tuple[Tensor, int, float]:
         drawn = torch.cat([G(torch.randn(100, 100, 1, 1)) for _ in range(40)])
     small = F.interpolate(drawn, 28, mode="bilinear", antialias=True)
     return ((small + 1) / 2).clamp(0, 1), steps, spent
+
+
+def radon(side: int = 128, views: int = 60, runs: int = 31) -> None:
+    """The Radon transform and its adjoint, and those of scikit-image and DeepInverse."""
+    sys.path.insert(0, str(NOTEBOOKS))
+    from helpers.physics import Radon, adjoint_error
+
+    angles = torch.arange(views) * 180 / views
+    x, began = phantom(side), time.perf_counter()
+    A = Radon((side, side), angles)
+    building = time.perf_counter() - began
+    y = A(x)
+    calls = {
+        ("ours", "A"): lambda: A(x),
+        ("ours", "adjoint"): lambda: A.adjoint(y),
+        ("scikit-image", "A"): lambda: skimage_radon(x, angles),
+    }
+    missing = ""
+    try:
+        from deepinv.physics import Tomography
+    except ModuleNotFoundError:
+        missing = "  deepinv is not installed"
+    else:
+        peer = Tomography(angles=angles, img_width=side, circle=True, normalize=False)
+        y_peer = peer.A(x)
+        calls["deepinv", "A"] = lambda: peer.A(x)
+        calls["deepinv", "adjoint"] = lambda: peer.A_adjoint(y_peer)
+    seconds: dict[tuple[str, str], list[float]] = {name: [] for name in calls}
+    for _ in range(1 + runs):  # in turn, so that a busy machine is busy for all of them
+        for name, call in calls.items():
+            began = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - began)
+    median = {name: 1e3 * statistics.median(times[1:]) for name, times in seconds.items()}
+    print(f"Radon transform, {side} x {side}, {views} views, median of {runs} runs")
+    for (who, what), time_ms in median.items():
+        print(f"  {who:13s} {what:8s} {time_ms:8.2f} ms  {time_ms / median['ours', what]:6.1f}")
+    print(missing, end="\n" if missing else "")
+    print(f"  ours is built once, in {building:.2f} s; adjoint error", end=" ")
+    print(f"{adjoint_error(A, tuple(x.shape)):.0e}")
+    odd = phantom(side - 1)  # scikit-image turns an even image about a pixel beside its centre
+    ours, theirs = Radon((side - 1, side - 1), angles)(odd), skimage_radon(odd, angles)
+    apart = (ours - theirs).norm() / theirs.norm()
+    print(f"  ours and scikit-image differ by {100 * apart:.2f} % at {side - 1} x {side - 1}\n")
+
+
+def phantom(side: int) -> Tensor:
+    image = skimage.data.shepp_logan_phantom()
+    return torch.from_numpy(skimage.transform.resize(image, (side, side))).float()[None, None]
+
+
+def skimage_radon(x: Tensor, angles: Tensor) -> Tensor:
+    sinogram = skimage.transform.radon(x[0, 0].numpy(), angles.numpy(), circle=True)
+    return torch.from_numpy(sinogram.T.copy())[None, None]
 
 
 if __name__ == "__main__":

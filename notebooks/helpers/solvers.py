@@ -2,7 +2,7 @@
 
 An iterative method is written as a generator that yields, for ever, its estimate and the residual
 y - A(x). `iterative` turns it into a function that also takes `stop` (when to end) and `watch`
-(what else to measure) and returns a `Solution`. No gradient flows through a solver.
+(what else to measure) and returns a `Solution`; no gradient flows through it.
 """
 
 import functools
@@ -270,6 +270,8 @@ def haar(x: Tensor, levels: int = 3) -> Tensor:
     Args:
         x: images (N, C, H, W) whose sides are multiples of 2^levels.
     """
+    if levels < 0:
+        raise ValueError(f"levels must be at least 0, got {levels}.")
     if any(side % 2**levels for side in x.shape[-2:]):
         raise ValueError(f"Sides {tuple(x.shape[-2:])} are no multiples of {2**levels}.")
     if levels == 0:
