@@ -844,11 +844,11 @@ soft = F.softshrink
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: Stop(steps=0), r"Stop needs steps >= 1, .* got Stop\(steps=0, residual=0"),
-        (lambda: Stop(residual=-1), r"residual >= 0 .* got Stop\(steps=200, residual=-1"),
-        (lambda: Stop(residual=math.nan), r"residual >= 0 .* residual=nan"),
-        (lambda: Stop(change=-1e-3), r"change >= 0, got .* change=-0.001"),
-        (lambda: Stop(change=math.nan), r"change >= 0, got .* change=nan"),
+        (lambda: Stop(steps=0), r"steps must be at least 1, .* got Stop\(steps=0"),
+        (lambda: Stop(residual=-1), r"others 0, got .* residual=-1"),
+        (lambda: Stop(residual=math.nan), r"others 0, got .* residual=nan"),
+        (lambda: Stop(change=-1e-3), r"others 0, got .* change=-0.001"),
+        (lambda: Stop(change=math.nan), r"others 0, got .* change=nan"),
         (lambda: fbp(A, Y, window="hamming"), "window must be 'ramp' or 'hann', got 'hamming'"),
         (lambda: truncated_svd(SVD, Y, 0), "k must lie between 1 and 3, got 0"),
         (lambda: truncated_svd(SVD, Y, 4), "k must lie between 1 and 3, got 4"),

@@ -94,7 +94,8 @@ def show_named(images: dict[str, Tensor], columns: int, *, width: float = 8.0) -
     tallest = max(sheet.shape[0] / sheet.shape[1] for sheet in sheets)
     lines = max(name.count("\n") + 1 for name in images)
     height = rows * (width / columns * tallest + 0.17 * lines + 0.1)
-    _, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
+    # Enlarged pixels need no more dots than this, and noise makes large files.
+    _, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, dpi=105)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, name, sheet in zip(axes.flat, images, sheets, strict=False):

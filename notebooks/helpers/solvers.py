@@ -39,7 +39,7 @@ class Stop:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.residual >= 0 or not self.change >= 0:
-            raise ValueError(f"Stop needs steps >= 1, residual >= 0 and change >= 0, got {self}.")
+            raise ValueError(f"steps must be at least 1, the others 0, got {self}.")
 
 
 @dataclass(frozen=True)
@@ -132,15 +132,16 @@ def fbp(A: Radon, y: Tensor, *, window: str = "ramp") -> Tensor:
     if window not in ("ramp", "hann"):
         raise ValueError(f"window must be 'ramp' or 'hann', got {window!r}.")
     views, detectors = y.shape[-2:]
-    size = 2 ** math.ceil(math.log2(2 * detectors))  # padded, or the ends of a row would meet
+    size = 2 ** math.ceil(math.log2(2 * detectors))  # padded, or the ends would meet
     n = torch.arange(-size // 2, size // 2, device=y.device)
-    # The ramp sampled in space, not in frequency: that keeps the mean of the image right.
+    # The ramp sampled in space, not in frequency: that keeps the mean right.
     h = torch.zeros(size, dtype=y.dtype, device=y.device)
     odd = n % 2 == 1
     h[n == 0], h[odd] = 1 / 4, -1 / (math.pi * n[odd].to(y.dtype)) ** 2
     H = torch.fft.rfft(torch.fft.ifftshift(h)).real
     if window == "hann":  # falls smoothly from 1 to 0
-        H = H * torch.hann_window(2 * len(H) - 1, periodic=False, device=y.device)[len(H) - 1 :]
+        whole = torch.hann_window(2 * len(H) - 1, periodic=False, device=y.device)
+        H = H * whole[len(H) - 1 :]
     filtered = torch.fft.irfft(torch.fft.rfft(y, size) * H, size)[..., :detectors]
     return A.adjoint(filtered) * (math.pi / views)
 
@@ -218,7 +219,7 @@ def cgls(A: Operator, y: Tensor, *, lam: float = 0.0, x: Tensor | None = None):
     p, gamma = s, _dot(s, s)
     while True:
         q = A(p)
-        # <s, p> equals gamma until s is mere rounding error; from there gamma would diverge.
+        # <s, p> is gamma until s is mere rounding error; then gamma would diverge.
         alpha = _ratio(_dot(s, p), _dot(q, q) + lam * _dot(p, p))
         x, r = x + alpha * p, r - alpha * q
         s = A.adjoint(r) - lam * x
@@ -259,7 +260,8 @@ def fista(A: Operator, y: Tensor, prox: Callable[[Tensor, float], Tensor], lam: 
         r_new = y - A(new)
         t_new = (1 + math.sqrt(1 + 4 * t**2)) / 2
         momentum = (t - 1) / t_new
-        v, r_v = new + momentum * (new - x), r_new + momentum * (r_new - r)  # A is linear
+        v = new + momentum * (new - x)
+        r_v = r_new + momentum * (r_new - r)  # A is linear
         x, r, t = new, r_new, t_new
         yield x, r
 
@@ -317,7 +319,8 @@ class Gradient(Operator):
 
     def adjoint(self, y: Tensor) -> Tensor:
         down, right = y[:, 0, ..., :-1, :], y[:, 1, ..., :, :-1]
-        return -F.pad(down, (0, 0, 1, 1)).diff(dim=-2) - F.pad(right, (1, 1)).diff(dim=-1)
+        vertical = F.pad(down, (0, 0, 1, 1)).diff(dim=-2)
+        return -vertical - F.pad(right, (1, 1)).diff(dim=-1)
 
 
 def total_variation(x: Tensor) -> float:
@@ -339,18 +342,18 @@ def tv(A: Operator, y: Tensor, lam: float):
         lam: weight of the total variation.
     """
     _positive(lam=lam)
-    D = Gradient()
+    grad = Gradient()
     x = torch.zeros_like(A.adjoint(y))
     L2 = operator_norm(A, x) ** 2
-    tau = 0.3 / math.sqrt(L2 * lam)  # the factor was measured on CT, MRI, blur, mask and noise
-    sigma_A, sigma_D = 0.5 / (tau * L2), 0.5 / (tau * 8)  # |D|^2 <= 8
-    p, q = torch.zeros_like(y), torch.zeros_like(D(x))
+    tau = 0.3 / math.sqrt(L2 * lam)  # 0.3: measured on CT, MRI, blur, mask and noise
+    sigma_p, sigma_q = 0.5 / (tau * L2), 0.5 / (tau * 8)  # |grad|^2 <= 8
+    p, q = torch.zeros_like(y), torch.zeros_like(grad(x))
     Ax, Ax_bar, x_bar = A(x), A(x), x
     while True:
-        p = (p + sigma_A * (Ax_bar - y)) / (1 + sigma_A)
-        q = q + sigma_D * D(x_bar)
+        p = (p + sigma_p * (Ax_bar - y)) / (1 + sigma_p)
+        q = q + sigma_q * grad(x_bar)
         q = q / (q.norm(dim=1, keepdim=True) / lam).clamp(min=1)
-        new = x - tau * (A.adjoint(p) + D.adjoint(q))
+        new = x - tau * (A.adjoint(p) + grad.adjoint(q))
         A_new = A(new)
         x_bar, Ax_bar = 2 * new - x, 2 * A_new - Ax  # A is linear
         x, Ax = new, A_new
@@ -399,7 +402,7 @@ def _cg(M: Callable[[Tensor], Tensor], b: Tensor, x: Tensor, steps: int) -> Tens
 
 
 @iterative
-def gauss_newton(residual: Callable[[Tensor], Tensor], theta: Tensor, *, damping: float = 1e-3):
+def gauss_newton(residual: Callable, theta: Tensor, *, damping: float = 1e-3):
     """Least squares |residual(theta)|^2 / 2 by damped Gauss-Newton steps (Levenberg, 1944;
     Marquardt, 1963).
 
@@ -411,7 +414,7 @@ def gauss_newton(residual: Callable[[Tensor], Tensor], theta: Tensor, *, damping
     _positive(damping=damping)
     r = residual(theta)
     while True:
-        with warnings.catch_warnings():  # PyTorch calls a part of its own old, once a process
+        with warnings.catch_warnings():  # of a part of PyTorch that it calls old
             warnings.simplefilter("ignore", FutureWarning)
             J = torch.func.jacfwd(residual)(theta)  # (m, p)
         H, g = J.T @ J, J.T @ r
