@@ -96,7 +96,7 @@ def _photograph(name: str) -> Tensor:
     else:
         image = getattr(skimage.data, name)()
     x = torch.from_numpy(np.array(image)).float().div(255)
-    return x.expand(3, *x.shape) if x.ndim == 2 else x[..., :3].permute(2, 0, 1)
+    return x.repeat(3, 1, 1) if x.ndim == 2 else x[..., :3].permute(2, 0, 1)
 
 
 # Public sets: torchvision fetches them, verifies their checksums and keeps them in CACHE.

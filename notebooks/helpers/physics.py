@@ -127,9 +127,8 @@ class Downsample(Operator):
             raise ValueError(f"A side of {length} is no multiple of {self.s}: crop the image.")
         eye = torch.eye(length, dtype=like.dtype, device=like.device)[None, None]
         size = (length // self.s, length)
-        return F.interpolate(eye, size, mode="bicubic", antialias=True)[
-            0, 0
-        ]  # (length / s, length)
+        R = F.interpolate(eye, size, mode="bicubic", antialias=True)
+        return R[0, 0]  # (length / s, length)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._matrix(x.shape[-2], x) @ x @ self._matrix(x.shape[-1], x).T

@@ -419,7 +419,8 @@ def gauss_newton(residual: Callable, theta: Tensor, *, damping: float = 1e-3):
             J = torch.func.jacfwd(residual)(theta)  # (m, p)
         H, g = J.T @ J, J.T @ r
         for _ in range(30):
-            trial = theta - torch.linalg.solve(H + damping * H.diag().diag(), g)
+            scale = H.diag().clamp(min=1e-12).diag()  # also if a parameter has no effect
+            trial = theta - torch.linalg.solve(H + damping * scale, g)
             r_trial = residual(trial)
             if r_trial.norm() < r.norm():
                 theta, r, damping = trial, r_trial, damping / 4

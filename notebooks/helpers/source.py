@@ -12,8 +12,10 @@ def show_source(*things: Callable) -> None:
     for thing in things:
         source = inspect.getsource(inspect.unwrap(thing))
         lines = source.splitlines()
-        for node in reversed(list(ast.walk(ast.parse(source)))):
-            if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+        kinds = ast.ClassDef | ast.FunctionDef
+        nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
+        for node in sorted(nodes, key=lambda node: -node.body[0].lineno):  # from the end
+            if ast.get_docstring(node):
                 text = node.body[0]
                 end = text.end_lineno
                 end += end < len(lines) and not lines[end].strip()  # and the empty line after it
