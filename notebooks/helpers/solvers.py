@@ -394,7 +394,7 @@ def _cg(M: Callable[[Tensor], Tensor], b: Tensor, x: Tensor, steps: int) -> Tens
     p, gamma = r, _dot(r, r)
     for _ in range(steps):
         q = M(p)
-        alpha = _ratio(gamma, _dot(p, q))
+        alpha = _ratio(_dot(r, p), _dot(p, q))  # as in `cgls`, safe past convergence
         x, r = x + alpha * p, r - alpha * q
         new = _dot(r, r)
         p, gamma = r + _ratio(new, gamma) * p, new
