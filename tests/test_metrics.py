@@ -356,3 +356,29 @@ def test_wrong_digits_are_named(measure: Callable, x: Tensor, message: str):
 def test_rounding_beyond_the_range_is_forgiven():
     x = torch.tensor([-0.009, 1.009]).view(2, 1, 1, 1).expand(2, 1, 28, 28)
     assert metrics.digit_features(x).shape == (2, 64)
+
+
+# ---------------------------------------------------------------- digit_scores
+
+
+def test_digit_scores_know_real_digits_copies_and_a_collapsed_generator():
+    train, test = digits("train")[0], digits("test")[0]
+    real = metrics.digit_scores(train, train, test)
+    assert real.keys() == {"FD", "precision", "recall", "memorisation ratio"}
+    assert real["FD"] < 1
+    assert real["memorisation ratio"] == pytest.approx(0, abs=1e-3)  # copies, and it says so
+    fresh = metrics.digit_scores(test, train, test)
+    assert fresh["FD"] == pytest.approx(0, abs=1e-6)
+    assert fresh["memorisation ratio"] == pytest.approx(1, abs=0.01)
+    ones = train[1::10].repeat(2, 1, 1, 1)  # every tenth digit is a one
+    collapsed = metrics.digit_scores(ones, train, test)
+    assert collapsed["FD"] > 50
+    assert collapsed["recall"] < 0.2 < 0.5 < collapsed["precision"]
+
+
+def test_digit_scores_take_precision_and_recall_from_the_first_thousand():
+    train, test = digits("train")[0], digits("test")[0]
+    grey = torch.full((1000, 1, 28, 28), 0.5)
+    mixed = metrics.digit_scores(torch.cat([train[:1000], grey]), train, test)
+    assert mixed["precision"] > 0.8
+    assert metrics.digit_scores(torch.cat([grey, train[:1000]]), train, test)["precision"] == 0

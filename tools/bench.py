@@ -1,7 +1,7 @@
 """Measures the book's networks and its physics beside their peers, in one run on one machine.
 
     python tools/bench.py            minutes; it prints ratios and asserts nothing
-    python tools/bench.py radon      that part alone
+    python tools/bench.py vae        that part alone (gan, vae or radon)
 
 A peer network is rebuilt here from its published description: same layers, same optimiser, same
 batch. It is given the seconds that ours took, on the same data, and both are scored by the same
@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import skimage
 import torch
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 
 def main() -> None:
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    parts = {"gan": gan, "radon": radon}
+    parts = {"gan": gan, "vae": vae, "radon": radon}
     for name in sys.argv[1:] or parts:
         parts[name]()
 
@@ -33,15 +34,16 @@ def gan() -> None:
     """The short run of 03_gan, and the 64x64 DCGAN of PyTorch's examples, on the 4,000 digits."""
     chapter = definitions(find("03_gan"))
     from helpers.data import digits
+    from helpers.metrics import digit_scores
 
     x, x_test = digits("train")[0], digits("test")[0]
     torch.manual_seed(0)
     G, history = chapter.short_run(x)
-    ours = chapter.score(chapter.draw(G), x, x_test)["FD"]
-    floor = chapter.score(x, x, x_test)["FD"]
+    ours = digit_scores(chapter.draw(G), x, x_test)["FD"]
+    floor = digit_scores(x, x, x_test)["FD"]
     torch.manual_seed(0)
     images, steps, seconds = peer_dcgan(x, history.seconds)
-    peer = chapter.score(images, x, x_test)["FD"]
+    peer = digit_scores(images, x, x_test)["FD"]
     print("GAN on 4,000 digits, Fréchet distance to 1,000 held-out ones")
     print(f"  real against real   {floor:8.2f}")
     rows = {
@@ -100,6 +102,43 @@ def peer_dcgan(x: Tensor, seconds: float) -> tuple[Tensor, int, float]:
         drawn = torch.cat([G(torch.randn(100, 100, 1, 1)) for _ in range(40)])
     small = F.interpolate(drawn, 28, mode="bilinear", antialias=True)
     return ((small + 1) / 2).clamp(0, 1), steps, spent
+
+
+def vae(seconds: float = 30.0) -> None:
+    """04_vae's network and training, and those of PyTorch's examples, crossed, at equal seconds."""
+    chapter = definitions(find("04_vae"))
+    from helpers.data import digits
+
+    x, x_test = digits("train")[0], digits("test")[0]
+
+    def ours(activation: type[nn.Module] = nn.SiLU) -> tuple[nn.Module, nn.Module]:
+        pair = chapter.DigitEncoder(w=8), chapter.DigitDecoder(w=8)
+        for module in [module for half in pair for module in half.modules()]:
+            for name, child in module.named_children():
+                if isinstance(child, nn.SiLU):
+                    setattr(module, name, activation())
+        return pair
+
+    def theirs() -> tuple[nn.Module, nn.Module]:
+        return chapter.PlainEncoder(), chapter.PlainDecoder()
+
+    rows = {
+        "04_vae, short run": (ours, chapter.train_vae),
+        "examples' vae": (theirs, chapter.train_plain),
+        "our network, their training": (ours, chapter.train_plain),
+        "their network, our training": (theirs, chapter.train_vae),
+        "ours, digits not bent": (ours, partial(chapter.train_vae, bent=(0, 0))),
+        "ours, ReLU for SiLU": (partial(ours, nn.ReLU), chapter.train_vae),
+    }
+    print(f"VAE on 4,000 digits, negative ELBO of 1,000 held-out ones, {seconds:.0f} s each")
+    for name, (build, fit) in rows.items():
+        fit(*build(), x, 20)  # warm up
+        steps = round(60 * seconds / fit(*build(), x, 60).seconds)
+        torch.manual_seed(0)
+        pair = build()
+        spent = fit(*pair, x, steps).seconds
+        nats = chapter.nats(*pair, x_test, draws=10)
+        print(f"  {name:28s} {nats:6.1f} nats  {steps:5d} steps {spent:4.0f} s")
 
 
 def radon(side: int = 128, views: int = 60, runs: int = 31) -> None:

@@ -160,3 +160,22 @@ def memorisation(fake: Tensor, train: Tensor, held_out: Tensor) -> float:
     if to_held_out == 0:
         raise ValueError("held_out is a copy of train, so it cannot say how far fresh data are.")
     return to_fake / to_held_out
+
+
+def digit_scores(images: Tensor, train: Tensor, held_out: Tensor) -> dict[str, float]:
+    """How near a set of generated digits comes to real ones, and how new they are.
+
+    Args:
+        images: generated digits (N, 1, 28, 28) in [0, 1]; the book compares 4,000 of each model.
+        train, held_out: real digits (N, 1, 28, 28): those learned from, and those kept back.
+
+    Returns:
+        "FD", the Frechet distance in `digit_features` to `held_out`; "precision" and "recall" of
+        the first 1,000 images; their "memorisation ratio", in pixels.
+    """
+    f, f_held_out = digit_features(images), digit_features(held_out)  # (N, 64), (M, 64)
+    precision, recall = precision_recall(f[:1000], f_held_out)
+    return {
+        "FD": frechet_distance(f, f_held_out), "precision": precision, "recall": recall,
+        "memorisation ratio": memorisation(images[:1000], train, held_out),
+    }  # fmt: skip
