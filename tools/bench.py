@@ -104,7 +104,7 @@ def peer_dcgan(x: Tensor, seconds: float) -> tuple[Tensor, int, float]:
     return ((small + 1) / 2).clamp(0, 1), steps, spent
 
 
-def vae(seconds: float = 30.0) -> None:
+def vae(seconds: float = 20.0) -> None:
     """04_vae's network and training, and those of PyTorch's examples, crossed, at equal seconds."""
     chapter = definitions(find("04_vae"))
     from helpers.data import digits
