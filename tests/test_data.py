@@ -372,3 +372,31 @@ def test_what_comes_in_from_outside_is_black():
 def test_affine_names_wrong_images(x: torch.Tensor, message: str):
     with pytest.raises(ValueError, match=message):
         data.random_affine(x)
+
+
+# ---------------------------------------------------------------- sample
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_sample_draws_whole_images_in_range(dtype: torch.dtype):
+    torch.manual_seed(0)
+    grey = torch.tensor([0, 51, 255]).view(3, 1, 1, 1).expand(3, 2, 4, 4)
+    images = grey.to(torch.uint8) if dtype == torch.uint8 else grey / 255
+    drawn = data.sample(images, 300)
+    assert drawn.shape == (300, 2, 4, 4)
+    assert drawn.dtype == torch.float32
+    assert torch.equal(drawn, drawn[:, :1, :1, :1].expand_as(drawn))  # no image is mixed
+    share = [(drawn[:, 0, 0, 0] - g).abs().lt(1e-6).float().mean() for g in (0, 0.2, 1)]
+    assert sum(share) == pytest.approx(1)
+    assert min(share) > 0.2
+
+
+def test_cubic_bending_keeps_edges_sharper():
+    torch.manual_seed(0)
+    x = data.digits("test")[0][:200]
+    energy = {}
+    for mode in ("bilinear", "bicubic"):
+        torch.manual_seed(1)
+        bent = data.random_affine(x, mode=mode).clamp(0, 1)
+        energy[mode] = bent.diff(dim=3).square().sum().item()
+    assert energy["bicubic"] > 1.1 * energy["bilinear"]

@@ -417,3 +417,11 @@ def test_a_longer_run_is_not_taken_for_a_shorter_one(tmp_path: Path):
     train(game.step, 6, state=game.state, checkpoint=tmp_path / "c.pt")
     with pytest.raises(ValueError, match="6 steps, more than 3"):
         train(game.step, 3, state=game.state, checkpoint=tmp_path / "c.pt")
+
+
+def test_descend_is_one_step_down_and_forgets_old_gradients():
+    w = torch.tensor([3.0], requires_grad=True)
+    w.grad = torch.tensor([100.0])  # left over from elsewhere
+    optimizer = torch.optim.SGD([w], lr=0.1)
+    training.descend(optimizer, (w**2).sum())
+    assert w.item() == pytest.approx(3 - 0.1 * 6)

@@ -165,6 +165,17 @@ def _stack(dataset: torch.utils.data.Dataset, size: int | None) -> tuple[Tensor,
     return torch.stack(images), torch.stack(label).long()
 
 
+def sample(images: Tensor, n: int) -> Tensor:
+    """n images drawn at random, with repetition: a batch (n, C, H, W), float32 in [0, 1].
+
+    Args:
+        images: (N, C, H, W), floats in [0, 1] or bytes.
+        n: how many.
+    """
+    chosen = images[torch.randint(len(images), (n,))]
+    return chosen.float() / 255 if chosen.dtype == torch.uint8 else chosen
+
+
 def random_affine(
     x: Tensor, *, degrees: float = 12, scale: float = 0.1, shift: float = 0.08, shear: float = 0.15,
     mode: str = "bilinear",

@@ -106,6 +106,13 @@ def train(
     return history
 
 
+def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    """One step of an optimiser down the gradient of a scalar `loss`."""
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[list[int]]:
     """Inside, a first interrupt is only noted in the list, so that it cuts no step in half.
