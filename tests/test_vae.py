@@ -37,15 +37,18 @@ def test_bottleneck_draws_from_q_and_charges_its_divergence(vae):
     assert torch.allclose(kl[:3], kl_divergence(q, p), atol=1e-5)
 
 
+class Nothing(nn.Module):
+    """An encoder that answers with the prior, and a decoder that ignores z."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros(len(x), 2), torch.zeros(len(x), 2)
+
+    def logits(self, z: Tensor) -> Tensor:
+        return torch.zeros(len(z), 1, 28, 28)
+
+
 def test_two_terms_of_a_decoder_that_ignores_z(vae):
     """With logits 0 each pixel costs log 2, whatever its grey; q = p costs nothing."""
-
-    class Nothing(nn.Module):
-        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-            return torch.zeros(len(x), 2), torch.zeros(len(x), 2)
-
-        def logits(self, z: Tensor) -> Tensor:
-            return torch.zeros(len(z), 1, 28, 28)
 
     x = torch.rand(5, 1, 28, 28)
     misfit, kl = vae.two_terms(Nothing(), Nothing(), x)
@@ -57,14 +60,7 @@ def test_two_terms_of_a_decoder_that_ignores_z(vae):
 def test_importance_weights_of_the_exact_posterior_are_all_the_same(vae):
     """A decoder that ignores z has the prior as posterior: w = p(x | z) for every draw."""
 
-    class Prior(nn.Module):
-        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-            return torch.zeros(len(x), 2), torch.zeros(len(x), 2)
-
-        def logits(self, z: Tensor) -> Tensor:
-            return torch.zeros(len(z), 1, 28, 28)
-
-    log_w = vae.log_weights_of(Prior(), Prior(), torch.rand(3, 1, 28, 28), K=6)
+    log_w = vae.log_weights_of(Nothing(), Nothing(), torch.rand(3, 1, 28, 28), K=6)
     assert log_w.shape == (3, 6)
     assert torch.allclose(log_w, torch.full((3, 6), -784 * math.log(2)), rtol=1e-5)
 
