@@ -7,7 +7,7 @@ SOURCES = _config.yml _toc.yml $(shell find book notebooks -type f -not -name '*
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book serve test execute export weights bench lint stamp
+.PHONY: help book serve test execute export photographs weights bench lint stamp
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -27,6 +27,9 @@ execute: $(READY)  ## run notebooks again and store their outputs (nb=03_gan for
 
 export: $(READY)  ## export the trained networks to ONNX, for the models inside the pages
 	$(BIN)/python tools/export.py
+
+photographs: $(READY)  ## fetch the photographs that the recipes of chapter 6 train on besides
+	$(BIN)/python tools/photographs.py
 
 weights: $(READY)  ## train a shipped network anew (name=gan_generator; long)
 	$(BIN)/python tools/train.py $(name)

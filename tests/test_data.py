@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shutil
 import socket
 import struct
 import warnings
@@ -400,3 +401,118 @@ def test_cubic_bending_keeps_edges_sharper():
         bent = data.random_affine(x, mode=mode).clamp(0, 1)
         energy[mode] = bent.diff(dim=3).square().sum().item()
     assert energy["bicubic"] > 1.1 * energy["bilinear"]
+
+
+# ---------------------------------------------------------------- folders, patches, public sets
+
+
+def save_picture(path: Path, x: torch.Tensor, **options) -> None:
+    Image.fromarray(x.permute(1, 2, 0).numpy()).save(path, **options)
+
+
+def random_picture(h: int, w: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (3, h, w), dtype=torch.uint8, generator=generator)
+
+
+def test_a_folder_gives_its_pictures_by_name(tmp_path: Path):
+    a, b = random_picture(5, 7), random_picture(6, 4, seed=1)
+    save_picture(tmp_path / "b.png", b)
+    save_picture(tmp_path / "a.PNG", a)
+    (tmp_path / "note.txt").write_text("not a picture")
+    found = data.photographs_in(tmp_path)
+    assert list(found) == ["a", "b"]
+    assert torch.equal(found["a"], a.float() / 255)
+    assert torch.equal(found["b"], b.float() / 255)
+    grey = data.photographs_in(str(tmp_path), grey=True)["a"]
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)
+    torch.testing.assert_close(grey, (weights * a / 255).sum(0, keepdim=True))
+
+
+def test_a_folder_without_pictures_is_named(tmp_path: Path, monkeypatch):
+    with pytest.raises(OSError, match=f"no PNG, JPEG or WebP picture in {tmp_path}.$"):
+        data.photographs_in(tmp_path)
+    monkeypatch.setattr(data, "MORE_PHOTOGRAPHS", tmp_path / "none")
+    with pytest.raises(OSError, match="Run 'make photographs'"):
+        data.photographs_in(tmp_path / "none")
+
+
+def test_a_damaged_picture_is_named(tmp_path: Path):
+    path = tmp_path / "cut.png"
+    save_picture(path, random_picture(40, 40))
+    path.write_bytes(path.read_bytes()[:600])
+    with pytest.raises(OSError, match=r"cut\.png cannot be read as a picture .* Remove or replace"):
+        data.photographs_in(tmp_path)
+
+
+def test_patches_are_cut_from_the_images_and_reach_every_corner():
+    a = torch.arange(5 * 7).float().view(1, 5, 7)
+    b = 100 + torch.arange(4 * 4).float().view(1, 4, 4)
+    torch.manual_seed(0)
+    found = data.patches({"a": a, "b": b}.values(), 400, 3)
+    assert found.shape == (400, 1, 3, 3)
+    corners = found[:, 0, 0, 0]
+    possible = {a[0, i, j].item() for i in range(3) for j in range(5)}
+    possible |= {b[0, i, j].item() for i in range(2) for j in range(2)}
+    assert set(corners.tolist()) == possible  # each place, and nothing else
+    whole = {a[0, 0, 0].item(): a[:, :3, :3], b[0, 1, 1].item(): b[:, 1:4, 1:4]}
+    for corner, expected in whole.items():
+        assert torch.equal(found[corners == corner][0], expected)
+    assert 120 < (corners >= 100).sum() < 280  # each image is as likely, whatever its size
+
+
+@pytest.fixture(params=["zip", "tar"])
+def archive(request, tmp_path: Path, monkeypatch) -> Path:
+    """A set "tiny" of two pictures in an archive that stands where an address would be."""
+    inside = tmp_path / "made" / "tiny" / "HR"
+    inside.mkdir(parents=True)
+    for name in ("one", "two"):
+        save_picture(inside / f"{name}.png", random_picture(8, 8, seed=len(name)))
+    path = Path(shutil.make_archive(tmp_path / "pictures", request.param, tmp_path / "made"))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setitem(data.ARCHIVES, "tiny", (path.as_uri(), sha256, "tiny/HR"))
+    return path
+
+
+def test_a_public_set_is_fetched_once(archive: Path, tmp_path: Path):
+    root = tmp_path / "cache"
+    first = data.public_photographs("tiny", root=root)
+    assert list(first) == ["one", "two"]
+    archive.unlink()  # neither the address nor the archive is needed again
+    for kept in (root / "public").glob("pictures.*"):
+        kept.unlink()
+    again = data.public_photographs("tiny", grey=True, root=root)
+    assert again["two"].shape == (1, 8, 8)
+    assert [path.name for path in (root / "public").iterdir()] == ["tiny"]
+
+
+def test_another_archive_than_the_pinned_one_is_refused(archive: Path, tmp_path: Path):
+    archive.write_bytes(archive.read_bytes() + b"more")
+    with pytest.raises(OSError, match=r"tiny could not be fetched .*invalid hash"):
+        data.public_photographs("tiny", root=tmp_path / "cache")
+    assert not list((tmp_path / "cache" / "public").iterdir())  # nothing half-done is left
+
+
+def test_a_damaged_archive_is_named_and_leaves_no_half_a_set(archive: Path, tmp_path: Path):
+    folder = tmp_path / "cache" / "public"
+    folder.mkdir(parents=True)
+    kept = folder / archive.name
+    kept.write_bytes(archive.read_bytes()[:300])  # someone's own copy, cut short
+    with pytest.raises(OSError, match=f"if {kept} is there, delete it"):
+        data.public_photographs("tiny", root=tmp_path / "cache")
+    assert [path.name for path in folder.iterdir()] == [archive.name]
+
+
+def test_public_photographs_without_a_network_say_what_to_do(tmp_path: Path):
+    with pytest.raises(OSError, match=r"set5 could not be fetched .*Check the network"):
+        data.public_photographs("set5", root=tmp_path)
+    with pytest.raises(ValueError, match="no public set 'set6'; choose one of set5, set14"):
+        data.public_photographs("set6", root=tmp_path)
+
+
+def test_the_archives_are_pinned():
+    for address, sha256, inside in data.ARCHIVES.values():
+        assert address.startswith("https://")
+        assert len(sha256) == 64
+        assert int(sha256, 16)
+        assert not inside.startswith("/")

@@ -15,7 +15,17 @@ import nbsource
 import pytest
 import torch
 from execute import dumps
-from export import MANIFEST_FIELDS, build, cards, differences, export, sample, sha256
+from export import (
+    MANIFEST_FIELDS,
+    build,
+    cards,
+    differences,
+    export,
+    sample,
+    sha256,
+    without_sparse,
+)
+from helpers.physics import Radon, SparseOperator
 from nbsource import ROOT, read
 from safetensors.torch import load_file, save_file
 
@@ -204,3 +214,24 @@ def test_definitions_names_the_cell_that_needs_more_than_it_may(tmp_path):
     assert len(read(path).cells) == 2
     with pytest.raises(NameError, match="code cell 2"):
         nbsource.definitions(path)
+
+
+class Refine(torch.nn.Module):
+    """A network that holds a Radon transform at two depths."""
+
+    def __init__(self):
+        super().__init__()
+        self.A = Radon((9, 12), torch.tensor([0.0, 35.0, 90.0, 140.0]), detectors=11)
+        self.inner = torch.nn.Sequential(Radon((9, 12), torch.tensor([10.0, 80.0])))
+
+    def forward(self, x):
+        return self.A.adjoint(self.A(x)), self.inner(x)
+
+
+def test_sparse_operators_are_exported_as_lookups():
+    x = torch.rand(2, 3, 9, 12)
+    expected = Refine()(x)
+    network = without_sparse(Refine())
+    assert not any(isinstance(part, SparseOperator) for part in network.modules())
+    for ours, theirs in zip(network(x), expected, strict=True):
+        torch.testing.assert_close(ours, theirs)

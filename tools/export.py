@@ -136,6 +136,7 @@ def sample(inputs: list[dict], batch: int, seed: int = 0) -> tuple[Tensor, ...]:
 def export(card: dict, folder: Path, root: Path = ROOT) -> dict:
     """Writes NAME.onnx into the folder and returns its entry for the manifest."""
     network = build(card, root)
+    exported = without_sparse(build(card, root))
     inputs, outputs = card["export"]["inputs"], card["export"]["outputs"]
     dynamic = tuple(
         {axis: name for axis, name in enumerate(port["shape"]) if isinstance(name, str)}
@@ -143,7 +144,7 @@ def export(card: dict, folder: Path, root: Path = ROOT) -> dict:
     )
     path = folder / f"{card['name']}.onnx"
     torch.onnx.export(
-        network,
+        exported,
         sample(inputs, batch=2),
         path,
         input_names=[port["name"] for port in inputs],
@@ -171,6 +172,50 @@ def export(card: dict, folder: Path, root: Path = ROOT) -> dict:
         "metrics": card["score"],
         "source": source(card, root).relative_to(root).as_posix(),
     }
+
+
+class Lookups(nn.Module):
+    """What a SparseOperator computes, in a form that ONNX knows: it has no sparse matrices.
+
+    Each number of y is a weighted sum of the few numbers of x that its row of the matrix names.
+    """
+
+    def __init__(self, A: nn.Module) -> None:
+        super().__init__()
+        self.x_shape, self.y_shape = A.x_shape, A.y_shape
+        for name, M in (("M", A.M), ("MT", A.MT)):
+            start, entries = M.crow_indices().long(), M.values()
+            count = start.diff()  # (rows,), the shorter ones are filled up with weights 0
+            row = torch.repeat_interleave(torch.arange(len(count)), count)
+            place = torch.arange(len(entries)) - start[row]
+            index = torch.zeros(len(count), int(count.max()), dtype=torch.int32)
+            weight = torch.zeros(index.shape)
+            index[row, place], weight[row, place] = M.col_indices().int(), entries
+            self.register_buffer(f"{name}_index", index)
+            self.register_buffer(f"{name}_weight", weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.product(x, self.M_index, self.M_weight, self.y_shape)
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        return self.product(y, self.MT_index, self.MT_weight, self.x_shape)
+
+    @staticmethod
+    def product(x: Tensor, index: Tensor, weight: Tensor, shape: tuple[int, int]) -> Tensor:
+        named = x.flatten(2).index_select(2, index.flatten())  # (N, C, rows * entries)
+        products = named.unflatten(2, index.shape) * weight
+        return products.sum(3).unflatten(2, shape)
+
+
+def without_sparse(network: nn.Module) -> nn.Module:
+    """Replaces every SparseOperator in the network by its Lookups, in place."""
+    from helpers.physics import SparseOperator  # `build` has put helpers on the path
+
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, SparseOperator):
+                setattr(parent, name, Lookups(child))
+    return network
 
 
 def tidy(path: Path, outputs: list[dict]) -> None:

