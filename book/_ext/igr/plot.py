@@ -42,9 +42,13 @@ class Axis:
 
 
 def scatter(rows: list[dict[str, Any]]) -> str:
-    """Return a figure of score against seconds, or "" for fewer than two timed comparable rows."""
+    """Return a figure of score against seconds, or "" for fewer than two timed comparable rows.
+
+    Comparable is what was scored by one protocol; the data may differ, as what a method learned
+    from is part of its price.
+    """
     timed = [row for row in rows if row.get("seconds")]
-    if len(timed) < 2 or len({(row["metric"], row["data"]) for row in timed}) > 1:
+    if len(timed) < 2 or len({(row["metric"], row["protocol"]) for row in timed}) > 1:
         return ""
     x = Axis([row["seconds"] for row in timed], LEFT, WIDTH - RIGHT, wide=5)
     y = Axis([row["score"] for row in timed], HEIGHT - BOTTOM, TOP, wide=20)
@@ -60,7 +64,7 @@ def scatter(rows: list[dict[str, Any]]) -> str:
             label += 15
         taken.append((side, label))
         at, anchor = (px + 10, "start") if right else (px - 10, "end")
-        parts.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="5"/>')
+        parts.append(f'<circle class="{row["family"]}" cx="{px:.1f}" cy="{py:.1f}" r="5"/>')
         parts.append(
             f'<text x="{at:.1f}" y="{label + 4:.1f}" text-anchor="{anchor}">'
             f"{escape(row['method'])}</text>"
@@ -68,14 +72,18 @@ def scatter(rows: list[dict[str, Any]]) -> str:
     x_name = "seconds" + (", logarithmic" if x.log else "")
     y_name = metric + (", logarithmic" if y.log else "")
     middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(
-        f'<text class="name" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 10}" '
-        f'text-anchor="middle">{x_name}</text>'
-    )
+    parts.append(f'<text class="name" x="{LEFT}" y="{HEIGHT - 10}">{x_name}</text>')
     parts.append(
         f'<text class="name" transform="translate(16 {middle}) rotate(-90)" '
         f'text-anchor="middle">{escape(y_name)}</text>'
     )
+    families = list(dict.fromkeys(row["family"] for row in timed))
+    for i, family in enumerate(families if len(families) > 1 else []):
+        at = WIDTH - RIGHT - 90 * (len(families) - i)
+        parts.append(
+            f'<circle class="{family}" cx="{at}" cy="{HEIGHT - 14}" r="5"/>'
+            f'<text class="name" x="{at + 10}" y="{HEIGHT - 10}">{family}</text>'
+        )
     told = "; ".join(f"{r['method']} {r['score']:.3g} in {r['seconds']:.3g} s" for r in timed)
     return (
         f'<figure class="igr-plot"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '

@@ -30,7 +30,18 @@ class Results(SphinxDirective):
             for row in notebook.results:
                 tasks.setdefault(row["task"], []).append(row)
         sections = [self.section(task, rows) for task, rows in tasks.items()]
-        return sections or [nodes.paragraph(text="No notebook has stored a result yet.")]
+        if not sections:
+            return [nodes.paragraph(text="No notebook has stored a result yet.")]
+        return [self.contents(sections), *sections]
+
+    @staticmethod
+    def contents(sections: list[nodes.section]) -> nodes.bullet_list:
+        """Return a list of links to the sections."""
+        items = []
+        for section in sections:
+            link = nodes.reference("", section[0].astext(), refid=section["ids"][0], internal=True)
+            items.append(nodes.list_item("", nodes.paragraph("", "", link)))
+        return nodes.bullet_list("", *items, classes=["igr-tasks"])
 
     def section(self, task: str, rows: list[Row]) -> nodes.section:
         """Return the section of one task."""
@@ -67,17 +78,17 @@ def table(rows: list[Row]) -> str:
     lettered, one_metric = len(ways) > 1, len(metrics) == 1
     if one_metric:
         metric, better, unit = next(iter(metrics))
-        score = f"{metric}{f', {unit}' if unit else ''} ({better} is better)"
+        heading = f"{metric}{f', {unit}' if unit else ''} ({better} is better)"
         rows = sorted(rows, key=lambda row: row["score"], reverse=better == "higher")
     else:
-        score = "Score"
-    header = ["Method", score, *(f"{key[:1].upper()}{key[1:]}" for key in extras)]
+        heading = "Score"
+    header = ["Method", heading, *(f"{key[:1].upper()}{key[1:]}" for key in extras)]
     header += ["Seconds", "Parameters", "Published figure", "Family"] + ["Measured"] * lettered
     lines = [header]
     for row in rows:
         more = row.get("more") or {}
         cells = [f"{{ref}}`{row['method']} <{row['anchor']}>`"]
-        cells += [number(row["score"]) if one_metric else full_score(row)]
+        cells += [score(row) if one_metric else full_score(row)]
         cells += [number(more.get(key)) for key in extras]
         cells += [number(row.get("seconds")), number(row.get("parameters"))]
         cells += [row.get("published") or NONE, row["family"]]
@@ -93,10 +104,15 @@ def table(rows: list[Row]) -> str:
     return f"\n```{{list-table}}\n:header-rows: 1\n:class: igr-results\n\n{body}\n```\n"
 
 
+def score(row: Row) -> str:
+    """The score; decibels with two decimals, as the literature compares them."""
+    return f"{row['score']:.2f}" if row.get("unit") == "dB" else number(row["score"])
+
+
 def full_score(row: Row) -> str:
     """A score that says itself what it measures, for tables that mix metrics."""
     unit = f" {row['unit']}" if row.get("unit") else ""
-    return f"{number(row['score'])}{unit} ({row['metric']}, {row['better']} is better)"
+    return f"{score(row)}{unit} ({row['metric']}, {row['better']} is better)"
 
 
 def number(value: Any) -> str:
