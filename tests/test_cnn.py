@@ -106,16 +106,6 @@ def test_training_photographs_are_none_of_the_test(cnn):
     assert not set(cnn.photographs("train")) & set(cnn.photographs("test"))
 
 
-def test_patches_are_parts_of_the_photographs(cnn):
-    torch.manual_seed(0)
-    photo = torch.rand(3, 9, 7)
-    squares = cnn.patches({"one": photo}, 60, side=5)
-    places = [photo[:, i : i + 5, j : j + 5] for i in range(5) for j in range(3)]
-    found = {k for s in squares for k, place in enumerate(places) if torch.equal(s, place)}
-    assert found == set(range(15))  # every place, the corners among them
-    assert all(any(torch.equal(s, place) for place in places) for s in squares)
-
-
 def test_blends_keep_labels_with_their_digits(cnn, monkeypatch):
     """Over black paper, and undistorted, each image is the digit that its label says."""
     monkeypatch.setattr(cnn, "random_affine", lambda x, **_: x)

@@ -1,7 +1,7 @@
 """Measures the book's networks and its physics beside their peers, in one run on one machine.
 
     python tools/bench.py            minutes; it prints ratios and asserts nothing
-    python tools/bench.py vae        that part alone (gan, vae or radon)
+    python tools/bench.py vae        that part alone (gan, vae, sr or radon)
 
 A peer network is rebuilt here from its published description: same layers, same optimiser, same
 batch. It is given the seconds that ours took, on the same data, and both are scored by the same
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 def main() -> None:
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    parts = {"gan": gan, "vae": vae, "radon": radon}
+    parts = {"gan": gan, "vae": vae, "sr": sr, "radon": radon}
     for name in sys.argv[1:] or parts:
         parts[name]()
 
@@ -139,6 +139,35 @@ def vae(seconds: float = 20.0) -> None:
         spent = fit(*pair, x, steps).seconds
         nats = chapter.nats(*pair, x_test, draws=10)
         print(f"  {name:28s} {nats:6.1f} nats  {steps:5d} steps {spent:4.0f} s")
+
+
+def sr(steps: int = 3400) -> None:
+    """The short training of 06a_super_resolution, and the network of PyTorch's examples, x3."""
+    chapter = definitions(find("06a_super_resolution"))
+    from helpers.data import photographs
+
+    sources = [g for x in photographs("train").values() for g in chapter.greys(x)]
+    data = chapter.pairs(sources, 3)
+    plain = {"lr": 1e-3, "loss": F.mse_loss, "cycle": False}
+
+    def gain(network: nn.Module) -> float:
+        over = [
+            chapter.score(network, x, 3) - chapter.score(lambda y: chapter.bicubic(y, 3), x, 3)
+            for x in photographs("test").values()
+        ]
+        return statistics.mean(over)
+
+    torch.manual_seed(0)
+    ours = chapter.SRResNet(3, 32, 4).to(memory_format=torch.channels_last)
+    seconds = chapter.fit(ours, data, 3, steps).seconds
+    torch.manual_seed(0)
+    peer = chapter.Peer(3).to(memory_format=torch.channels_last)
+    each = chapter.fit(chapter.Peer(3), data, 3, 60, **plain).seconds / 60
+    count = round(seconds / each)
+    spent = chapter.fit(peer, data, 3, count, **plain).seconds
+    print("Super-resolution x3, seven held-out photographs, dB of luma over bicubic")
+    print(f"  06a, short run      {gain(ours):+6.2f}  {steps:5d} steps {seconds:4.0f} s")
+    print(f"  examples' network   {gain(peer):+6.2f}  {count:5d} steps {spent:4.0f} s")
 
 
 def radon(side: int = 128, views: int = 60, runs: int = 31) -> None:
