@@ -461,7 +461,12 @@ def test_patches_are_cut_from_the_images_and_reach_every_corner():
     assert 120 < (corners >= 100).sum() < 280  # each image is as likely, whatever its size
 
 
-@pytest.fixture(params=["zip", "tar"])
+def test_patches_name_an_image_that_is_too_small():
+    with pytest.raises(ValueError, match=r"No square of 6 pixels fits into an image \(1, 9, 5\)"):
+        data.patches([torch.zeros(1, 8, 8), torch.zeros(1, 9, 5)], 1, 6)
+
+
+@pytest.fixture(params=["zip", "tar", "gztar"])
 def archive(request, tmp_path: Path, monkeypatch) -> Path:
     """A set "tiny" of two pictures in an archive that stands where an address would be."""
     inside = tmp_path / "made" / "tiny" / "HR"
@@ -497,7 +502,8 @@ def test_a_damaged_archive_is_named_and_leaves_no_half_a_set(archive: Path, tmp_
     folder = tmp_path / "cache" / "public"
     folder.mkdir(parents=True)
     kept = folder / archive.name
-    kept.write_bytes(archive.read_bytes()[:300])  # someone's own copy, cut short
+    whole = archive.read_bytes()
+    kept.write_bytes(whole[: len(whole) // 2])  # someone's own copy, cut short
     with pytest.raises(OSError, match=f"if {kept} is there, delete it"):
         data.public_photographs("tiny", root=tmp_path / "cache")
     assert [path.name for path in folder.iterdir()] == [archive.name]

@@ -141,7 +141,7 @@ def vae(seconds: float = 20.0) -> None:
         print(f"  {name:28s} {nats:6.1f} nats  {steps:5d} steps {spent:4.0f} s")
 
 
-def sr(steps: int = 3400) -> None:
+def sr(steps: int = 2600) -> None:
     """The short training of 06a_super_resolution, and the network of PyTorch's examples, x3."""
     chapter = definitions(find("06a_super_resolution"))
     from helpers.data import photographs
@@ -159,7 +159,7 @@ def sr(steps: int = 3400) -> None:
 
     torch.manual_seed(0)
     ours = chapter.SRResNet(3, 32, 4).to(memory_format=torch.channels_last)
-    seconds = chapter.fit(ours, data, 3, steps).seconds
+    seconds = chapter.fit(ours, data, 3, steps, lr=4e-3).seconds
     torch.manual_seed(0)
     peer = chapter.Peer(3).to(memory_format=torch.channels_last)
     each = chapter.fit(chapter.Peer(3), data, 3, 60, **plain).seconds / 60

@@ -211,10 +211,11 @@ def without_sparse(network: nn.Module) -> nn.Module:
     """Replaces every SparseOperator in the network by its Lookups, in place."""
     from helpers.physics import SparseOperator  # `build` has put helpers on the path
 
+    lookups = {}  # an operator that stands in two places is exported once
     for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
+        for name, child in parent._modules.items():
             if isinstance(child, SparseOperator):
-                setattr(parent, name, Lookups(child))
+                parent._modules[name] = lookups.setdefault(id(child), Lookups(child))
     return network
 
 

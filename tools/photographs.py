@@ -74,11 +74,11 @@ def main() -> int:
                 subprocess.run(["apt-get", "-qq", "download", package], cwd=folder, check=True)
                 (archive,) = Path(folder).glob("*.deb")
                 subprocess.run(["dpkg-deb", "-x", archive, folder], check=True)
-            except (subprocess.CalledProcessError, ValueError):
-                print(f"{package} could not be fetched: try apt-get update.", file=sys.stderr)
+                for name in names:
+                    shrink(Path(folder) / name, MORE_PHOTOGRAPHS / f"{label(name)}.png")
+            except (subprocess.CalledProcessError, ValueError, OSError) as error:
+                print(f"{package} was not fetched ({error}): try apt-get update.", file=sys.stderr)
                 return 1
-            for name in names:
-                shrink(Path(folder) / name, MORE_PHOTOGRAPHS / f"{label(name)}.png")
         print(f"{package:28} {len(names):3} photographs")
     return 0
 
@@ -92,9 +92,10 @@ def label(name: str) -> str:
 def shrink(path: Path, target: Path) -> None:
     image = Image.open(path).convert("RGB")
     ratio = min(LONGER_SIDE / max(image.size), 1)
-    image.resize([round(side * ratio) for side in image.size], Image.Resampling.BICUBIC).save(
-        target
-    )
+    size = [round(side * ratio) for side in image.size]
+    part = target.with_suffix(".part")  # an interrupt leaves no half a picture
+    image.resize(size, Image.Resampling.BICUBIC).save(part, "png")
+    part.replace(target)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ what another has trained on.
 
 import math
 import shutil
+import tarfile
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -102,8 +104,11 @@ def photographs_in(folder: Path | str, *, grey: bool = False) -> dict[str, Tenso
     if not paths:
         advice = " Run 'make photographs'." if Path(folder) == MORE_PHOTOGRAPHS else ""
         raise FileNotFoundError(f"There is no PNG, JPEG or WebP picture in {folder}.{advice}")
-    found = {path.stem: _read(path) for path in paths}
-    return {name: _luma(x) for name, x in found.items()} if grey else found
+    found = {}
+    for path in paths:  # one by one: a large set in colour may not fit into memory
+        x = _read(path)
+        found[path.stem] = _luma(x) if grey else x
+    return found
 
 
 # Archives of photographs: address, SHA-256, and the folder of pictures inside. The first
@@ -142,7 +147,7 @@ def public_photographs(name: str, *, grey: bool = False, root: Path = CACHE) -> 
 
     Args:
         name: "set5", "set14", "bsd100" or "bsd68" to test on (250 and 190 MB to download); "bsd200"
-            (70 MB) or "div2k" (3.5 GB, and 27 GB of memory) to train on.
+            (70 MB) or "div2k" (3.5 GB, and 27 GB of memory, 9 GB if grey) to train on.
         grey: as in `photographs`.
         root: folder that keeps the download.
 
@@ -170,7 +175,7 @@ def public_photographs(name: str, *, grey: bool = False, root: Path = CACHE) -> 
             with tempfile.TemporaryDirectory(dir=folder.parent) as unpacked:
                 shutil.unpack_archive(archive, unpacked, **how)
                 (Path(unpacked) / inside).rename(folder)  # at once: half a set is no set
-        except (OSError, RuntimeError, shutil.ReadError) as error:
+        except (OSError, EOFError, RuntimeError, tarfile.TarError, zipfile.BadZipFile) as error:
             raise OSError(
                 f"{name} could not be fetched from {address} ({error}). Check the network and call "
                 f"again; if {archive} is there, delete it first."
@@ -295,8 +300,14 @@ def patches(images: Collection[Tensor], n: int, side: int) -> Tensor:
 
     Returns:
         (n, C, side, side).
+
+    Raises:
+        ValueError: an image is too small.
     """
     sources, squares = list(images), []
+    for x in sources:
+        if min(x.shape[-2:]) < side:
+            raise ValueError(f"No square of {side} pixels fits into an image {tuple(x.shape)}.")
     for k in torch.randint(len(sources), (n,)).tolist():
         i, j = (torch.randint(s - side + 1, ()).item() for s in sources[k].shape[-2:])
         squares.append(sources[k][:, i : i + side, j : j + side])
