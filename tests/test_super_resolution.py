@@ -247,7 +247,7 @@ def test_shipped_networks_beat_bicubic(sr, held_out, name: str, s: int):
     gains = [sr.score(net, x, s) - sr.score(lambda y: sr.bicubic(y, s), x, s)
              for x in held_out.values()]  # fmt: skip
     assert min(gains) > 0.1
-    assert sum(gains) / len(gains) > {3: 1.3, 4: 1.2}[s]
+    assert sum(gains) / len(gains) > {3: 1.5, 4: 1.4}[s]
 
 
 def test_the_gpu_part_runs_small_on_the_cpu(sr, held_out):
