@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -42,10 +43,10 @@ class TimeUNet(nn.Module):
 
     Args:
         channels: C.
-        w: channels at full size, a multiple of 8; the smaller sizes have twice as many.
+        w: channels at half size, a multiple of 8; a quarter of the size has twice as many.
         classes: how many labels it can be told; label `classes` means "not told".
 
-    H and W are multiples of 4.
+    H and W are multiples of 4. At full size there are no layers: they would cost the most.
     """
 
     def __init__(self, channels: int = 1, w: int = 32, classes: int = 0) -> None:
@@ -54,32 +55,27 @@ class TimeUNet(nn.Module):
         self.classes = classes
         self.time = nn.Sequential(nn.Linear(2 * w, d), nn.SiLU(), nn.Linear(d, d))
         self.label = nn.Embedding(classes + 1, d) if classes else None
-        self.enter = nn.Conv2d(channels, w, 3, padding=1)
-        self.down_1 = TimeBlock(w, w, d)
-        self.shrink_1 = nn.Conv2d(w, w, 2, 2)  # to half the size
-        self.down_2 = TimeBlock(w, 2 * w, d)
-        self.shrink_2 = nn.Conv2d(2 * w, 2 * w, 2, 2)  # to a quarter
+        self.enter = nn.Conv2d(4 * channels, w, 3, padding=1)
+        self.down = TimeBlock(w, w, d)
+        self.shrink = nn.Conv2d(w, 2 * w, 2, 2)  # to a quarter of the size
         self.middle = nn.ModuleList([TimeBlock(2 * w, 2 * w, d) for _ in range(2)])
-        self.grow_2 = nn.ConvTranspose2d(2 * w, 2 * w, 2, 2)
-        self.up_2 = TimeBlock(4 * w, 2 * w, d)
-        self.grow_1 = nn.ConvTranspose2d(2 * w, w, 2, 2)
-        self.up_1 = TimeBlock(2 * w, w, d)
+        self.grow = nn.ConvTranspose2d(2 * w, w, 2, 2)
+        self.up = TimeBlock(2 * w, w, d)
         self.leave = nn.Sequential(
-            nn.GroupNorm(8, w), nn.SiLU(), nn.Conv2d(w, channels, 3, padding=1)
+            nn.GroupNorm(8, w), nn.SiLU(), nn.Conv2d(w, 4 * channels, 3, padding=1)
         )
         nn.init.zeros_(self.leave[2].weight)
         nn.init.zeros_(self.leave[2].bias)
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None) -> Tensor:
-        code = self.time(sinusoids(t, self.time[0].in_features))
+        code = self.time(sinusoids(t, self.time[0].in_features))  # (N, d)
         if self.label is not None:
             untold = torch.full((len(x),), self.classes, device=x.device)
             code = code + self.label(untold if label is None else label)
-        h_1 = self.down_1(self.enter(x), code)  # (N, w, H, W)
-        h_2 = self.down_2(self.shrink_1(h_1), code)  # (N, 2w, H/2, W/2)
-        h = self.shrink_2(h_2)  # (N, 2w, H/4, W/4)
+        code = F.silu(code)
+        fine = self.down(self.enter(F.pixel_unshuffle(x, 2)), code)  # (N, w, H/2, W/2)
+        h = self.shrink(fine)  # (N, 2w, H/4, W/4)
         for block in self.middle:
             h = block(h, code)
-        h = self.up_2(torch.cat([self.grow_2(h), h_2], 1), code)
-        h = self.up_1(torch.cat([self.grow_1(h), h_1], 1), code)
-        return self.leave(h)
+        h = self.up(torch.cat([self.grow(h), fine], 1), code)
+        return F.pixel_shuffle(self.leave(h), 2)
