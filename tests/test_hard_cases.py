@@ -1,0 +1,233 @@
+"""The definitions of chapter 07e_hard_cases, taken from the notebook without running it."""
+
+from __future__ import annotations
+
+import math
+from types import ModuleType
+
+import pytest
+import torch
+import torch.nn.functional as F
+from nbsource import definitions, find
+from torch import nn
+
+SIGMA = 0.05
+
+
+@pytest.fixture(scope="module")
+def hc() -> ModuleType:
+    chapter = definitions(find("07e_hard_cases"))
+    chapter.S, chapter.CPU = 25 / 255, torch.device("cpu")  # what cells set that are not run here
+    return chapter
+
+
+# ---------------------------------------------------------------- photons
+
+
+@pytest.mark.parametrize("m", [0.3, 2.0, 15.0])
+@pytest.mark.parametrize("R", [0.0, 1.5])
+def test_moments_are_those_of_draws(hc, m: float, R: float):
+    torch.manual_seed(0)
+    y = torch.poisson(torch.full((400_000,), m)).double() + R * torch.randn(400_000).double()
+    g = hc.stabilise(y, R)
+    mean, variance = hc.moments(torch.tensor([m]).double(), R)
+    assert mean.item() == pytest.approx(g.mean().item(), abs=0.01)
+    assert variance.item() == pytest.approx(g.var().item(), abs=0.015)
+
+
+def test_variance_is_one_for_many_photons_only(hc):
+    variance = hc.moments(torch.tensor([0.0, 0.1, 5, 30]).double())[1]
+    assert variance[0] < 1e-12
+    assert variance[1] < 0.2
+    assert (variance[2:] - 1).abs().max() < 0.01
+
+
+def test_the_table_inverts_the_expectation_and_clips(hc):
+    m = torch.linspace(0, 20, 2001).double()
+    D = hc.moments(m)[0]
+    assert (D.diff() > 0).all()
+    between = torch.tensor([0.123, 4.567, 17.777]).double()
+    found = hc.unbiased(hc.moments(between)[0], m, D)
+    assert torch.allclose(found.double(), between, atol=1e-4)
+    assert hc.unbiased(torch.tensor([0.0, 99.0]), m, D).tolist() == [0, 20]
+
+
+def test_by_network_undoes_the_transform_for_many_photons(hc):
+    """With the identity for a network, D² / 4 - 1/8 exceeds the count by a quarter photon."""
+    y = torch.tensor([[[[100.0, 400.0]]]])
+    assert torch.allclose(hc.by_network(nn.Identity(), y, 1.0), y + 0.25, atol=1e-3)
+
+
+def test_turned_reaches_all_eight(hc):
+    torch.manual_seed(0)
+    x = torch.arange(9.0).view(1, 1, 3, 3)
+    assert len({tuple(hc.turned(x).flatten().tolist()) for _ in range(200)}) == 8
+
+
+def test_shrunk_leaves_out_what_is_too_small(hc):
+    sizes = [tuple(x.shape) for x in hc.shrunk([torch.rand(1, 150, 200)])]
+    assert sizes == [(1, 150, 200), (1, 105, 140)]
+
+
+def test_srgb_there_and_back(hc):
+    v = torch.linspace(0, 1, 101)
+    assert torch.allclose(hc.to_srgb(hc.to_light(v)), v, atol=1e-5)
+    assert hc.to_light(torch.tensor(0.5)).item() == pytest.approx(0.2140, abs=1e-3)
+
+
+def test_retinex_forgets_the_lighting(hc):
+    import numpy as np
+
+    torch.manual_seed(0)
+    albedo = 0.3 + 0.6 * torch.rand(64, 64).numpy()
+    lighting = np.linspace(0.2, 1, 64)[None] ** 1.0
+    even, uneven = (hc.retinex(albedo * k, s=6, floor=1e-6) for k in (1.0, lighting))
+    assert np.corrcoef(even.ravel(), uneven.ravel())[0, 1] > 0.98
+    assert uneven.min() >= 0
+    assert uneven.max() <= 1
+
+
+# ---------------------------------------------------------------- hallucination
+
+
+@pytest.mark.parametrize("s", [4, 7])
+def test_consistent_images_have_the_measurement_and_stay_images(hc, s: int):
+    torch.manual_seed(0)
+    y = F.avg_pool2d(0.2 + 0.6 * torch.rand(3, 1, 28, 28), s)
+    x = hc.consistent(torch.rand(3, 1, 28, 28), y, s)
+    assert (F.avg_pool2d(x, s) - y).abs().max() < 1e-4
+    assert x.min() >= 0
+    assert x.max() <= 1
+
+
+def test_copies_is_the_pseudoinverse_of_the_mean(hc):
+    y = torch.rand(2, 1, 3, 3)
+    assert torch.allclose(F.avg_pool2d(hc.copies(y, 5), 5), y)
+
+
+def test_search_lowers_the_misfit(hc):
+    hc.G = hc.Generator(8, 2).eval().requires_grad_(False)
+    torch.manual_seed(0)
+    y = F.avg_pool2d(hc.G(torch.randn(2, 8)), 7)
+
+    def misfit(steps: int) -> float:
+        torch.manual_seed(1)
+        x = hc.search(y, starts=3, steps=steps, d=8)
+        assert x.shape == (6, 1, 28, 28)
+        return (F.avg_pool2d(x, 7) - y.repeat_interleave(3, 0)).square().mean().item()
+
+    assert misfit(40) < 0.5 * misfit(1)
+
+
+# ---------------------------------------------------------------- intervals
+
+
+def test_conformal_takes_the_kth_smallest_or_promises_nothing(hc):
+    scores = torch.arange(1.0, 20)  # 19
+    assert hc.conformal(scores, 0.1) == 18
+    assert hc.conformal(scores.flip(0), 0.5) == 10
+    assert hc.conformal(scores[:8], 0.1) == math.inf
+    assert hc.conformal(scores[:9], 0.1) == 9
+
+
+def test_conformal_covers_as_the_rank_argument_says(hc):
+    """19 scores of a heavy-tailed law, and a new one, many times: 18 of 20."""
+    torch.manual_seed(0)
+    draws = torch.randn(4000, 20).exp() ** 2
+    inside = [row[19] <= hc.conformal(row[:19], 0.1) for row in draws]
+    assert torch.stack(inside).double().mean().item() == pytest.approx(0.9, abs=0.015)
+
+
+def test_needed_is_the_least_that_covers(hc):
+    torch.manual_seed(0)
+    r, doubt = torch.rand(5, 1, 8, 8), torch.rand(5, 1, 8, 8) > 0.3
+    least = hc.needed(r, doubt, 0.9)
+    for i in range(5):
+        here = r[i][doubt[i]]
+        assert (here <= least[i]).double().mean() >= 0.9
+        assert (here < least[i]).double().mean() < 0.9
+
+
+def test_missed_counts_doubtful_pixels_only(hc):
+    r = torch.tensor([[[[0.5, 3.0], [3.0, 1.0]]]])
+    doubt = torch.tensor([[[[True, True], [False, True]]]])
+    assert hc.missed(r, doubt, 2.0).item() == pytest.approx(1 / 3)
+    assert hc.missed(r, ~doubt & False, 2.0).item() == 0
+
+
+def test_control_keeps_its_inequality_and_no_more(hc):
+    torch.manual_seed(0)
+    r, doubt = torch.rand(50, 1, 6, 6), torch.ones(50, 1, 6, 6, dtype=torch.bool)
+    lam = hc.control(r, doubt, 0.1)
+    bound = lambda v: (hc.missed(r, doubt, v).sum() + 1) / 51  # noqa: E731
+    assert bound(lam) <= 0.1 < bound(lam - 1e-3)
+
+
+def test_control_covers_new_images_from_few(hc):
+    """12 images whose pixels stand or fall together: on the mean still nine of ten."""
+    torch.manual_seed(0)
+    r = torch.randn(1500, 13, 1, 1, 1).exp().expand(-1, -1, 1, 4, 4)
+    doubt = torch.ones(13, 1, 4, 4, dtype=torch.bool)
+    missed = [hc.missed(v[12:], doubt[12:], hc.control(v[:12], doubt[:12], 0.1)) for v in r]
+    assert torch.cat(missed).mean() <= 0.11
+
+
+def test_linear_bayes_is_the_best_linear_estimate(hc):
+    """Its error on the images that it was made from is below that of perturbed ones."""
+    torch.manual_seed(0)
+    x = F.avg_pool2d(torch.rand(600, 1, 84, 84), 3)
+    y = hc.measure(x, 0)
+    K, c = hc.linear_bayes(x, SIGMA)
+    error = (hc.linear(y, K, c) - x).square().mean()
+    assert error < (hc.linear(y, 1.3 * K, c) - x).square().mean()
+    assert error < (hc.linear(y, K, c + 0.05) - x).square().mean()
+    assert hc.linear(hc.A(x).mean(0, keepdim=True), K, c).sub(x.mean(0)).abs().max() < 1e-4
+
+
+def test_estimator_starts_as_the_linear_estimate(hc):
+    torch.manual_seed(0)
+    x = torch.rand(40, 1, 28, 28)
+    K, c = hc.linear_bayes(x, SIGMA)
+    f, w = hc.Estimator(K, c, 8)(hc.A(x))
+    assert torch.allclose(f, hc.linear(hc.A(x), K, c), atol=1e-5)
+    assert w.shape == x.shape
+    assert (w > 0).all()
+    assert (w < 0.2).all()
+
+
+def test_learn_lowers_the_error_on_new_digits(hc):
+    images, x = hc.digits("train")[0][:1000], hc.digits("test")[0][:300]
+    y = hc.measure(x, 1)
+    start = hc.linear(y, *hc.linear_bayes(images, SIGMA))
+    f, w = hc.learn(images, 200)(y)
+    assert (f - x).square().mean() < 0.95 * (start - x).square().mean()
+    assert torch.corrcoef(torch.stack([w.flatten(), (f - x).abs().flatten()]))[0, 1] > 0.4
+
+
+def test_auc_is_the_share_of_pairs(hc):
+    a, b = torch.tensor([1.0, 2, 3]), torch.tensor([2.0, 4])
+    assert hc.auc(a, b) == pytest.approx((1 + 0.5 + 0 + 3) / 6)
+    assert hc.auc(a, a) == 0.5
+
+
+def test_p_values_count_the_new_image(hc):
+    hc.y_cal = torch.arange(9.0).view(9, 1, 1, 1)
+    y = torch.tensor([100.0, -1, 4]).view(3, 1, 1, 1)
+    found = hc.p_values(lambda v: v.flatten(), y)
+    assert found.tolist() == pytest.approx([0.1, 1.0, 0.6])
+
+
+def test_adapt_brings_measurements_nearer_to_the_clean_ones(hc):
+    x = hc.digits("test")[0][:300]
+    y = hc.measure(x, 4, 0.15)
+    cure = hc.adapt(y, 0.15, steps=80, channels=12)
+    assert (cure(y) - hc.A(x)).square().mean() < 0.8 * (y - hc.A(x)).square().mean()
+
+
+def test_the_gpu_function_runs_small(hc, monkeypatch):
+    torch.manual_seed(0)
+    small = hc.Denoiser(8, 8, 8)
+    monkeypatch.setattr(hc, "Denoiser", lambda *_: small)
+    photos = {"a": torch.rand(1, 256, 256) / 2}
+    reached = hc.at_full_scale(photos.values(), photos, torch.device("cpu"), 2, n=2, side=32)
+    assert math.isfinite(reached)
