@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def sinusoids(t: Tensor, width: int) -> Tensor:
-    """Times (N,) -> sines and cosines of `width` / 2 frequencies, (N, width) (Vaswani et al., 2017).
+    """Times (N,) -> sines and cosines, (N, width), of `width` / 2 frequencies (Vaswani 2017).
 
     t lies in [0, 1]; the frequencies run from 1 to 1,000 radians per unit.
     """
