@@ -200,6 +200,26 @@ def drifted_rows(page: BeautifulSoup, stored: list[tuple[str, dict]]) -> list[st
     return faults
 
 
+def drifted_marks(page: BeautifulSoup, stored: list[tuple[str, dict]]) -> list[str]:
+    """Marks of the picture of the whole book that stand for no stored row, or are missing."""
+    svg = page.select_one(".igr-whole svg")
+    if not svg or len(svg.get("aria-label", "")) < 40:
+        return ["no picture of the whole book, or none that speaks"]
+    told = [title.get_text() for title in svg.select("title")]
+    shown = {text.rsplit(", ", 1)[0] for text in told if ": " in text}
+    tasks: dict[tuple, list[dict]] = {}
+    for _, row in stored:
+        if row["family"] != "reference":
+            key = row["task"], row["metric"], row["protocol"]
+            tasks.setdefault(key, []).append(row)
+    compared = [rows for rows in tasks.values() if len({row["score"] for row in rows}) > 1]
+    wanted = {f"{row['task']}: {row['method']}" for rows in compared for row in rows}
+    faults = [f"no mark for {name}" for name in wanted
+              if not any(text.startswith(f"{name}, ") for text in shown)]  # fmt: skip
+    strays = [t for t in shown if not any(t.startswith(f"{name}, ") for name in wanted)]
+    return faults + [f"a mark for {text}" for text in strays]
+
+
 def drifted_cards(page: BeautifulSoup, notebooks: list[Path]) -> list[str]:
     """Cards of the gallery that are missing, out of order or incomplete."""
     cards = page.select(".igr-card")
@@ -271,6 +291,10 @@ def test_results_page_shows_what_is_stored(pages: Pages, site: Path) -> None:
     assert not drifted_rows(pages[site / "book/results.html"], stored_rows())
 
 
+def test_the_whole_book_shows_what_is_stored(pages: Pages, site: Path) -> None:
+    assert not drifted_marks(pages[site / "book/whole_book.html"], stored_rows())
+
+
 def test_gallery_shows_every_notebook(pages: Pages, site: Path) -> None:
     assert not drifted_cards(pages[site / "book/intro.html"], toc_notebooks())
 
@@ -340,15 +364,24 @@ PAGE = """
 <div class="igr-card"><a href="notebooks/one.html"><img loading="lazy" src="a.png" alt="x"></a>
 <p class="igr-title"><a href="notebooks/one.html">One</a></p><p class="igr-question">Why?</p></div>
 <table class="igr-results"><tbody><tr><td><a href="notebooks/one.html#here">M</a></td><td>1,234</td>
-</tr></tbody></table></body></html>
+</tr></tbody></table><figure class="igr-whole"><svg aria-label="Two methods, quality against the
+seconds that each of them took."><rect><title>T: M, 1,234 dB (m, higher is better) in 2 s</title>
+</rect><rect><title>T: N, 1 dB (m, higher is better), not timed</title></rect></svg></figure>
+</body></html>
 """
 ROW = [("one.html", {"method": "M", "anchor": "here", "score": 1234.4})]
+MARKS = [
+    ("", {"task": "T", "method": method, "score": score, "family": "deep", "metric": "m",
+          "protocol": "p"})
+    for method, score in (("M", 1234.0), ("N", 1.0))
+]  # fmt: skip
 CHECKS: dict[str, Callable[[Pages], list[str]]] = {
     "broken_links": broken_links,
     "silent_pictures": silent_pictures,
     "other_hosts": other_hosts,
     "bare_pictures": bare_pictures,
     "drifted_rows": lambda pages: drifted_rows(next(iter(pages.values())), ROW),
+    "drifted_marks": lambda pages: drifted_marks(next(iter(pages.values())), MARKS),
     "drifted_cards": lambda pages: drifted_cards(next(iter(pages.values())), [Path("one.ipynb")]),
     "stray_buttons": lambda pages: stray_buttons(pages, ""),
 }
@@ -371,6 +404,10 @@ FAULTS = [
     ("drifted_rows", "1,234", "1,334"),
     ("drifted_rows", ">M<", ">N<"),
     ("drifted_rows", "<tr>", "<tr><td>Typed by hand</td><td>1</td></tr><tr>"),
+    ("drifted_marks", "T: M,", "T: K,"),
+    ("drifted_marks", "<rect><title>T: N", "<rect><desc>T: N"),
+    ("drifted_marks", "</rect></svg>", "</rect><rect><title>T: O, 3 dB, x</title></rect></svg>"),
+    ("drifted_marks", 'aria-label="Two methods', 'data-was="Two methods'),
     ("drifted_cards", '<div class="igr-card">', "<div>"),
     ("drifted_cards", "Why?", "Why."),
     ("drifted_cards", 'loading="lazy"', ""),

@@ -1,10 +1,11 @@
-"""What this book adds to Jupyter Book: four small modules, each readable alone.
+"""What this book adds to Jupyter Book: five small modules, each readable alone.
 
 `address`   buttons that appear only once the book has an address
 `offline`   mathematics and pages that need no other host
 `gallery`   the `{gallery}` directive: a card a chapter, from its stored outputs
 `results`   the `{results}` directive: a table a task, from the stored outputs
-`stored`    reads the notebooks for the last two
+`whole`     the `{whole-book}` directive: every method in one picture
+`stored`    reads the notebooks for the last three
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from . import address, gallery, offline, results
+from . import address, gallery, offline, results, whole
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the four modules with Sphinx."""
-    for module in (address, offline, gallery, results):
+    """Register the five modules with Sphinx."""
+    for module in (address, offline, gallery, results, whole):
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
