@@ -1,7 +1,7 @@
 """Measures the book's networks and its physics beside their peers, in one run on one machine.
 
     python tools/bench.py            minutes; it prints ratios and asserts nothing
-    python tools/bench.py vae        that part alone (gan, vae, sr or radon)
+    python tools/bench.py vae        that part alone (gan, vae, sr, radon or fwi)
 
 A peer network is rebuilt here from its published description: same layers, same optimiser, same
 batch. It is given the seconds that ours took, on the same data, and both are scored by the same
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 def main() -> None:
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    parts = {"gan": gan, "vae": vae, "sr": sr, "radon": radon}
+    parts = {"gan": gan, "vae": vae, "sr": sr, "radon": radon, "fwi": fwi}
     for name in sys.argv[1:] or parts:
         parts[name]()
 
@@ -212,6 +212,51 @@ def radon(side: int = 128, views: int = 60, runs: int = 31) -> None:
     ours, theirs = Radon((side - 1, side - 1), angles)(odd), skimage_radon(odd, angles)
     apart = (ours - theirs).norm() / theirs.norm()
     print(f"  ours and scikit-image differ by {100 * apart:.2f} % at {side - 1} x {side - 1}\n")
+
+
+def fwi(runs: int = 7) -> None:
+    """The waves of 07d_physics_guided and their gradient, and those of Deepwave."""
+    chapter = definitions(find("07d_physics_guided"))
+    torch.set_flush_denormal(True)
+    shots = [5, 23, 41, 59]
+    A, x = chapter.Wells(64, shots, 8.0), chapter.layered(1, 64, seed=3)
+    print(f"Acoustic waves, 64 x 64 cells, {len(shots)} shots, {len(A.s)} steps, median of {runs}")
+    try:
+        import deepwave
+    except ModuleNotFoundError:
+        print("  deepwave is not installed")
+        return
+
+    def peer(x: Tensor) -> Tensor:
+        """Seismograms (T, 1, shots, 64) of Deepwave, by its perfectly matched layers."""
+        rows = [chapter.border + k for k in shots]
+        pulses = torch.stack([A.s[:, 0, k, row] for k, row in enumerate(rows)])
+        record = deepwave.scalar(
+            1.8 + 2.2 * x[0, 0], 1.28 / 64, A.dt, source_amplitudes=-1e4 * pulses[:, None],
+            source_locations=torch.tensor([[[k, 2]] for k in shots]),
+            receiver_locations=torch.tensor([[[k, 61] for k in range(64)]] * len(shots)),
+            accuracy=8, pml_width=20, pml_freq=8.0, max_vel=4.0,
+        )[-1]  # fmt: skip
+        return record.permute(2, 0, 1)[:, None]
+
+    seconds: dict[str, list[float]] = {"07d": [], "Deepwave": []}
+    for _ in range(1 + runs):
+        for name, forward in (("07d", A), ("Deepwave", peer)):
+            x = x.detach().requires_grad_()
+            began = time.perf_counter()
+            forward(x).square().sum().backward()
+            seconds[name].append(time.perf_counter() - began)
+    for name, times in seconds.items():
+        median = statistics.median(times[1:])
+        print(f"  {name:9s} seconds for a gradient {median:7.3f}")
+    with torch.no_grad():
+        theirs, ours = peer(x), A(x)
+        chapter.border, thin = 64, chapter.border  # a sponge that reflects nothing
+        wide = chapter.Wells(64, shots, 8.0)(x)
+        chapter.border = thin
+    for name, y in (("our sponge", ours), ("a sponge four times as wide", wide)):
+        apart = (y - theirs).norm() / theirs.norm()
+        print(f"  seismograms with {name}: {100 * apart:.1f} % from Deepwave's")
 
 
 def phantom(side: int) -> Tensor:
