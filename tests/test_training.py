@@ -127,6 +127,15 @@ def test_a_resumed_run_is_the_whole_run_bit_for_bit(whole, tmp_path, at, stop, e
     assert [f.name for f in file.parent.iterdir()] == ["c.pt"]
 
 
+@pytest.fixture
+def listening():
+    """SIGINT raises KeyboardInterrupt, also where a shell has started pytest with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening")
 def test_a_second_interrupt_does_not_wait(tmp_path: Path):
     game, ended = Game(), []
 
