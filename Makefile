@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 SITE := _build/html/.whole
+SCRIPTS := node_modules/.package-lock.json
 SOURCES = _config.yml _toc.yml $(shell find book notebooks -type f -not -name '*.py[co]' -not -path '*/.*')
 
 .DEFAULT_GOAL := help
@@ -19,7 +20,7 @@ serve: $(SITE)  ## serve the built site on this machine (port=8000)
 	@echo "The book is at http://localhost:$(or $(port),8000)/ (stop with Ctrl-C)."
 	@$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(or $(port),8000)
 
-test: $(READY)  ## run every notebook and every test; ends with what each notebook cost
+test: $(READY) $(SCRIPTS)  ## run every notebook and every test; ends with what each notebook cost
 	$(BIN)/pytest
 
 execute: $(READY)  ## run notebooks again and store their outputs (nb=03_gan for one)
@@ -53,8 +54,13 @@ $(READY): requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
+# What the pages take from npm, at the versions and checksums of package-lock.json. Node.js itself
+# comes with the environment above.
+$(SCRIPTS): $(READY) package.json package-lock.json
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --loglevel=error
+
 # Always from scratch: Sphinx repeats no warning for a page that it takes from its cache, so a
 # second try at a faulty book would pass. The build leaves the file only when it had no warning.
-$(SITE): $(READY) $(SOURCES)
+$(SITE): $(READY) $(SCRIPTS) $(SOURCES)
 	@rm -rf _build
 	$(BIN)/jupyter-book build -n -W --keep-going .

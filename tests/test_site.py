@@ -1,18 +1,14 @@
 """The built site: every link leads somewhere, nothing is fetched from elsewhere, nothing drifts.
 
-The site under test is the folder named by `BOOK_HTML`, or `_build/html`, which is built first if it
-is missing, older than its sources, or was not built without a warning. Each check is a function
-that returns a list of faults, so that the last tests can plant a fault and see it reported.
+Each check is a function that returns a list of faults, so that the last tests can plant a fault and
+see it reported.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -33,32 +29,6 @@ Pages = dict[Path, BeautifulSoup]
 
 
 # ---- the site ------------------------------------------------------------------------------
-
-
-def sources() -> Iterator[Path]:
-    """Every file that the site is built from."""
-    yield from (ROOT / "_config.yml", ROOT / "_toc.yml")
-    for folder in ("book", "notebooks"):
-        for path in (ROOT / folder).rglob("*"):
-            if path.is_file() and not {"__pycache__", ".ipynb_checkpoints"} & set(path.parts):
-                yield path
-
-
-@pytest.fixture(scope="session")
-def site() -> Path:
-    """The folder of the built site."""
-    if given := os.environ.get("BOOK_HTML"):
-        return Path(given).resolve()
-    html = ROOT / "_build" / "html"
-    whole = html / ".whole"
-    if not whole.exists() or any(p.stat().st_mtime > whole.stat().st_mtime for p in sources()):
-        shutil.rmtree(ROOT / "_build", ignore_errors=True)
-        command = ["jupyter-book", "build", "-n", "-W", "--keep-going", "."]
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-        assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
-        (html / "index.html").touch()  # what `make book` looks at
-    return html
 
 
 def read(site: Path) -> Pages:

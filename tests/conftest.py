@@ -1,0 +1,97 @@
+"""What several test files share: the built site, a server for it, and a browser.
+
+The site under test is the folder named by `BOOK_HTML`, or `_build/html`, which is built first if it
+is missing, older than its sources, or was not built without a warning.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from nbsource import ROOT
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = [  # a sandboxed browser cannot start as root; it looks for updates unless told not to
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def sources() -> Iterator[Path]:
+    """Every file that the site is built from."""
+    yield from (ROOT / name for name in ("_config.yml", "_toc.yml", "package-lock.json"))
+    for folder in ("book", "notebooks"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and not {"__pycache__", ".ipynb_checkpoints"} & set(path.parts):
+                yield path
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """The folder of the built site."""
+    if given := os.environ.get("BOOK_HTML"):
+        return Path(given).resolve()
+    html = ROOT / "_build" / "html"
+    whole = html / ".whole"
+    if not whole.exists() or any(p.stat().st_mtime > whole.stat().st_mtime for p in sources()):
+        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+        shutil.rmtree(ROOT / "_build", ignore_errors=True)
+        for command in (
+            ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+            ["jupyter-book", "build", "-n", "-W", "--keep-going", "."],
+        ):
+            run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+            assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
+    return html
+
+
+@pytest.fixture(scope="session")
+def address(site: Path) -> Iterator[str]:
+    """Where a server on this machine answers with the site's files, as `make serve` does."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium of this machine; without one, the tests that ask for it are skipped."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip("no browser is installed: `apt-get install chromium` (Debian) brings one")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=QUIET)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser profile of its own, 1280 pixels wide."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def tab(context: BrowserContext) -> Page:
+    """An empty tab."""
+    return context.new_page()
