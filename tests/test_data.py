@@ -522,3 +522,38 @@ def test_the_archives_are_pinned():
         assert len(sha256) == 64
         assert int(sha256, 16)
         assert not inside.startswith("/")
+
+
+# ---------------------------------------------------------------- copies to learn from
+
+
+def test_scaled_copies_are_smaller_and_none_is_too_small():
+    found = data.scaled([torch.rand(1, 300, 200), torch.rand(3, 120, 400)])
+    sizes = [(1, 300, 200), (1, 210, 140), (1, 150, 100), (3, 120, 400)]
+    assert [tuple(x.shape) for x in found] == sizes
+    assert [tuple(x.shape) for x in data.scaled([torch.rand(1, 200, 194)], (0.5,))] == [
+        (1, 100, 97)
+    ]
+    assert data.scaled([torch.rand(1, 96, 500)]) == []
+
+
+def test_scaled_copies_show_the_same_image_in_range():
+    x = torch.zeros(1, 200, 200)
+    x[:, :, 100:] = 1  # an edge at which the cubic overshoots
+    (half,) = data.scaled([x], (0.5,))
+    assert half.min() == 0
+    assert half.max() == 1
+    assert (half[:, :, :45] == 0).all()
+    assert (half[:, :, 55:] == 1).all()
+
+
+def test_turned_reaches_all_eight_ways_and_keeps_batches_together():
+    torch.manual_seed(0)
+    x = torch.arange(32.0).view(2, 1, 4, 4)
+    seen = set()
+    for _ in range(200):
+        y, z = data.turned(x.repeat_interleave(3, 2).repeat_interleave(3, 3), x)
+        assert torch.equal(y[..., 1::3, 1::3], z)
+        assert torch.equal(z[1], z[0] + 16)
+        seen.add(tuple(z.flatten().tolist()))
+    assert len(seen) == 8

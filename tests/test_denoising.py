@@ -59,13 +59,6 @@ def test_every_layer_is_used(dn):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
-def test_box_is_the_mean_of_a_window(dn):
-    torch.manual_seed(0)
-    v = torch.rand(1, 1, 9, 9)
-    assert dn.box(v, 2)[0, 0, 4, 4].item() == pytest.approx(v[..., 2:7, 2:7].mean().item())
-    assert torch.allclose(dn.box(torch.full((1, 1, 9, 9), 0.3), 3), torch.tensor(0.3))
-
-
 def test_local_wiener_keeps_strong_edges_and_flattens_noise(dn):
     torch.manual_seed(0)
     x = torch.cat([torch.zeros(1, 1, 64, 32), torch.ones(1, 1, 64, 32)], 3)
@@ -75,26 +68,9 @@ def test_local_wiener_keeps_strong_edges_and_flattens_noise(dn):
     assert (x_hat - x).square()[..., 28:36].mean() < 1.1 * SIGMA**2
 
 
-def test_classics_leave_constant_images(dn):
+def test_shifted_wavelets_leave_constant_images(dn):
     y = torch.full((1, 1, 32, 32), 0.4)
     assert torch.allclose(dn.shifted_wavelets(y, 1.5), y, atol=1e-6)
-    assert torch.allclose(dn.nonlocal_means(y, [0.5], reach=2, r=1)[0], y, atol=1e-6)
-
-
-def test_nonlocal_means_is_the_weighted_mean_of_its_equation(dn):
-    """One pixel in the middle, by loops over all patches."""
-    torch.manual_seed(0)
-    y = 0.5 + 1.3 * SIGMA * torch.randn(1, 1, 15, 15)  # so that many weights are neither 0 nor 1
-    reach, r, h = 3, 1, 0.7 * SIGMA
-    total = weight = 0.0
-    for i in range(7 - reach, 8 + reach):
-        for j in range(7 - reach, 8 + reach):
-            here, there = y[0, 0, 6:9, 6:9], y[0, 0, i - r : i + r + 1, j - r : j + r + 1]
-            distance = max(((here - there) ** 2).mean().item() - 2 * SIGMA**2, 0)
-            w = math.exp(-distance / h**2)
-            total, weight = total + w * y[0, 0, i, j].item(), weight + w
-    found = dn.nonlocal_means(y, [0.7], reach=reach, r=r)[0]
-    assert found[0, 0, 7, 7].item() == pytest.approx(total / weight, abs=1e-5)
 
 
 @pytest.mark.parametrize("d", [1, 2, 5])
@@ -111,12 +87,6 @@ def test_density_of_noisy_points_integrates_to_one(dn):
     m = torch.tensor([[-1.0], [2.0]]).double()
     mass = dn.log_p_sigma(y, m, 0.2, 0.5).exp().sum() * (y[1] - y[0])
     assert mass.item() == pytest.approx(1, abs=1e-6)
-
-
-def test_turned_reaches_all_eight(dn):
-    torch.manual_seed(0)
-    x = torch.arange(9.0).view(1, 1, 3, 3)
-    assert len({tuple(dn.turned(x).flatten().tolist()) for _ in range(200)}) == 8
 
 
 def test_supervised_adds_noise_of_the_stated_size(dn):
@@ -158,19 +128,6 @@ def test_sure_learns_from_noisy_images_alone(dn):
     assert (network(fresh) - x).square().mean() < 0.6 * SIGMA**2
 
 
-def test_learning_resumes(dn, tmp_path):
-    """A run that ends at a checkpoint of its last step is restored without training."""
-    images = [torch.rand(1, 32, 32)]
-    torch.manual_seed(0)
-    network = dn.Denoiser(4, 6, 8)
-    start = network.enter.weight.detach().clone()
-    dn.learn(network, dn.supervised(network, images, n=2, side=16), 5, checkpoint=tmp_path / "c")
-    assert not torch.equal(start, network.enter.weight)
-    again = dn.Denoiser(4, 6, 8)
-    dn.learn(again, lambda: 1 / 0, 5, checkpoint=tmp_path / "c")
-    assert torch.equal(again.enter.weight, network.enter.weight)
-
-
 def test_learning_lowers_the_error(dn):
     torch.manual_seed(0)
     x = torch.linspace(0, 1, 64).expand(1, 64, 64).contiguous()
@@ -197,11 +154,6 @@ def test_the_deep_image_prior_does_not_see_the_truth(dn):
     assert torch.equal(runs[0]["x_hat"][-1], runs[1]["x_hat"][-1])
     assert runs[0]["held"] == runs[1]["held"]
     assert len(runs[0]["PSNR"]) == 4
-
-
-def test_shrunk_makes_smaller_copies(dn):
-    sizes = [x.shape[1:] for x in dn.shrunk([torch.rand(1, 300, 200), torch.rand(1, 120, 400)])]
-    assert sizes == [(300, 200), (210, 140), (150, 100), (120, 400)]
 
 
 def test_full_scale_runs_small(dn, shipped, monkeypatch):
@@ -240,10 +192,10 @@ def test_stein_and_by_sure_agree_with_the_error_of_the_identity(dn):
     assert loss.item() == pytest.approx(1, abs=1e-5)
 
 
-def test_oracle_takes_the_best_strength_of_each_image(dn, monkeypatch):
+def test_each_image_gets_its_best_strength(dn, monkeypatch):
     x = torch.stack([torch.full((1, 16, 16), v) for v in (0.2, 0.8)])
     monkeypatch.setattr(dn, "x_test", x, raising=False)
     monkeypatch.setattr(dn, "y_test", x + 0.1, raising=False)
-    found, seconds = dn.oracle(lambda y, s: torch.full_like(y, s), (0.25, 0.7))
+    found, seconds = dn.tuned(lambda y, s: torch.full_like(y, s), (0.25, 0.7))
     assert found.flatten(1).mean(1).tolist() == pytest.approx([0.25, 0.7])
     assert seconds > 0

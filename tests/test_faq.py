@@ -90,12 +90,6 @@ def test_detail_is_the_mean_square_difference(fq):
     assert fq.detail(torch.full((2, 1, 5, 5), 0.3)) == pytest.approx(0)
 
 
-def test_multiply_adds_of_known_layers(fq):
-    assert fq.multiply_adds(nn.Linear(30, 7), torch.rand(4, 30)) == 4 * 30 * 7
-    convolution = nn.Conv2d(2, 5, 3, padding=1)
-    assert fq.multiply_adds(convolution, torch.rand(1, 2, 8, 6)) == 8 * 6 * 9 * 2 * 5
-
-
 def test_the_gpu_function_runs_small_on_the_cpu(fq):
     found = fq.at_full_scale(CPU, n=1, side=16, steps=1)
     assert set(found) == {"seconds a step", "multiply-adds a second"}

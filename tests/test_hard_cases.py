@@ -58,15 +58,13 @@ def test_by_network_undoes_the_transform_for_many_photons(hc):
     assert torch.allclose(hc.by_network(nn.Identity(), y, 1.0), y + 0.25, atol=1e-3)
 
 
-def test_turned_reaches_all_eight(hc):
+def test_the_loss_of_photons_is_the_root_mean_square_error(hc):
+    """With the identity the error is that of the counts, and the quarter photon of the inverse."""
     torch.manual_seed(0)
-    x = torch.arange(9.0).view(1, 1, 3, 3)
-    assert len({tuple(hc.turned(x).flatten().tolist()) for _ in range(200)}) == 8
-
-
-def test_shrunk_leaves_out_what_is_too_small(hc):
-    sizes = [tuple(x.shape) for x in hc.shrunk([torch.rand(1, 150, 200)])]
-    assert sizes == [(1, 150, 200), (1, 105, 140)]
+    images = [torch.full((1, 64, 64), 0.5)]
+    loss = hc.by_photons(nn.Identity(), images, peak=400.0, n=4, side=64)()
+    expected = math.hypot(math.sqrt(200), 0.25) / 400
+    assert loss.item() == pytest.approx(math.sqrt(expected**2 + 1e-6), rel=0.05)
 
 
 def test_srgb_there_and_back(hc):
@@ -195,11 +193,11 @@ def test_estimator_starts_as_the_linear_estimate(hc):
     assert (w < 0.2).all()
 
 
-def test_learn_lowers_the_error_on_new_digits(hc):
+def test_the_estimator_lowers_the_error_on_new_digits(hc):
     images, x = hc.digits("train")[0][:1000], hc.digits("test")[0][:300]
     y = hc.measure(x, 1)
     start = hc.linear(y, *hc.linear_bayes(images, SIGMA))
-    f, w = hc.learn(images, 200)(y)
+    f, w = hc.estimator(images, 200)(y)
     assert (f - x).square().mean() < 0.95 * (start - x).square().mean()
     assert torch.corrcoef(torch.stack([w.flatten(), (f - x).abs().flatten()]))[0, 1] > 0.4
 

@@ -126,6 +126,14 @@ def test_ssim_needs_room_for_its_window():
         metrics.ssim(GOOD[..., :10], GOOD[..., :10])
 
 
+def test_the_oracle_takes_the_best_estimate_of_each_image():
+    x = torch.stack([torch.full((1, 16, 16), v) for v in (0.2, 0.8, 1.0)])
+    tried = [torch.full_like(x, v) for v in (0.25, 0.7, 1.3)]  # the last is right when clipped
+    assert metrics.oracle(tried, x).flatten(1).mean(1).tolist() == pytest.approx([0.25, 0.7, 1])
+    with pytest.raises(ValueError, match="Shapes differ"):
+        metrics.oracle([x[:1]], x)
+
+
 # ---------------------------------------------------------------- Frechet distance
 
 

@@ -35,6 +35,7 @@ from helpers.solvers import (
     Solution,
     Stop,
     admm,
+    box,
     cgls,
     fbp,
     fista,
@@ -43,6 +44,8 @@ from helpers.solvers import (
     haar_inverse,
     ista,
     landweber,
+    nonlocal_means,
+    power_spectrum,
     shrink,
     total_variation,
     truncated_svd,
@@ -287,6 +290,56 @@ def test_wiener_beats_its_neighbours():
         assert error(wrong * sigma, spectrum) > best
         assert error(sigma, wrong * spectrum) > best
     assert error(sigma, spectrum.roll(1, 0)) > best
+
+
+def test_the_spectrum_of_images_that_have_one():
+    """Stationary images of a known spectrum, with means that do not count."""
+    H, W = 24, 31
+    expected = 1 / (0.05 + frequencies(H, W))
+    white = torch.fft.rfft2(normal(0, 400, 2, H, W))
+    x = torch.fft.irfft2(white * expected.sqrt(), s=(H, W)) + normal(1, 400, 2, 1, 1)
+    found = power_spectrum(x)
+    assert found.shape == (H, W // 2 + 1)
+    assert found.dtype == f64
+    far = frequencies(H, W) > 0.02  # the fade mixes neighbours, which differ near frequency 0
+    torch.testing.assert_close(found[far], expected[far], rtol=0.2, atol=0)
+    assert power_spectrum(torch.full((1, 1, 8, 8), 0.7)).abs().max() < 1e-12
+
+
+# ---------------------------------------------------------------- non-local means
+
+
+def test_box_is_the_mean_of_a_window():
+    v = normal(0, 2, 3, 9, 7)
+    torch.testing.assert_close(box(v, 2)[..., 4, 3], v[..., 2:7, 1:6].mean((-2, -1)))
+    corner = (4 * v[..., 0, 0] + 2 * v[..., 0, 1] + 2 * v[..., 1, 0] + v[..., 1, 1]) / 9
+    torch.testing.assert_close(box(v, 1)[..., 0, 0], corner)  # the border is repeated
+    torch.testing.assert_close(box(torch.full((1, 1, 3, 4), 0.3), 8), torch.full((1, 1, 3, 4), 0.3))
+
+
+def test_nonlocal_means_is_the_weighted_mean_of_its_equation():
+    """One pixel in the middle, by loops over all patches."""
+    sigma, reach, r = 0.1, 3, 1
+    y = 0.5 + 1.3 * sigma * normal(0, 1, 1, 15, 15)  # so that many weights are neither 0 nor 1
+    found = nonlocal_means(y, sigma, [0.7, 1.5], reach=reach, r=r)
+    for strength, x in zip((0.7, 1.5), found, strict=True):
+        total = weight = 0.0
+        for i in range(7 - reach, 8 + reach):
+            for j in range(7 - reach, 8 + reach):
+                here, there = y[0, 0, 6:9, 6:9], y[0, 0, i - r : i + r + 1, j - r : j + r + 1]
+                distance = max(((here - there) ** 2).mean().item() - 2 * sigma**2, 0)
+                w = math.exp(-distance / (strength * sigma) ** 2)
+                total, weight = total + w * y[0, 0, i, j].item(), weight + w
+        assert x[0, 0, 7, 7].item() == pytest.approx(total / weight)
+
+
+def test_nonlocal_means_keeps_constants_and_averages_what_repeats():
+    flat = torch.full((1, 1, 16, 16), 0.4, dtype=f64)
+    torch.testing.assert_close(nonlocal_means(flat, 0.1, [0.5])[0], flat)
+    stripes = (torch.arange(40) % 4 < 2).to(f64).expand(1, 1, 40, 40)
+    y = stripes + 0.1 * normal(0, 1, 1, 40, 40)
+    (x,) = nonlocal_means(y, 0.1, [0.6])
+    assert (x - stripes).square().mean() < 0.05 * (y - stripes).square().mean()
 
 
 # ---------------------------------------------------------------- filtered back-projection
@@ -855,6 +908,9 @@ soft = F.softshrink
         (lambda: truncated_svd(SVD, Y, 3), "Singular value 3 is 0: choose a smaller k"),
         (lambda: wiener(PROBLEMS["blur"], Y, 0, Y), "sigma must be a positive number, got 0"),
         (lambda: wiener(PROBLEMS["blur"], Y, -1, Y), "sigma must be a positive number, got -1"),
+        (lambda: nonlocal_means(Y, 0, [1]), "sigma must be a positive number, got 0"),
+        (lambda: nonlocal_means(Y, 1, [0.5, -1]), "strength must be a positive number, got -1"),
+        (lambda: nonlocal_means(Y, 1, [1]), r"\(15, 9\) is too small to reach 10 pixels far"),
         (lambda: landweber(A, Y, step=0), "step must be a positive number, got 0"),
         (lambda: landweber(A, Y, step=-0.1), "step must be a positive number, got -0.1"),
         (lambda: landweber(A, Y, step=math.inf), "step must be a positive number, got inf"),

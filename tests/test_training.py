@@ -14,7 +14,17 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import training
-from helpers.training import History, accelerate, autocast, load_or_train, load_weights, train
+from helpers.training import (
+    History,
+    accelerate,
+    autocast,
+    learn,
+    load_or_train,
+    load_weights,
+    multiply_adds,
+    parameters,
+    train,
+)
 from torch import nn
 
 STEPS = 20
@@ -434,3 +444,37 @@ def test_descend_is_one_step_down_and_forgets_old_gradients():
     optimizer = torch.optim.SGD([w], lr=0.1)
     training.descend(optimizer, (w**2).sum())
     assert w.item() == pytest.approx(3 - 0.1 * 6)
+
+
+# ---------------------------------------------------------------- learning, and what it costs
+
+
+def test_learn_finds_the_least_of_a_loss_and_ends_at_a_low_rate():
+    torch.manual_seed(0)
+    network = nn.Linear(3, 1)
+    A, x = torch.randn(50, 3), torch.tensor([[1.0], [-2.0], [0.5]])
+    history = learn(network, lambda: (network(A) - A @ x - 3).square().mean(), 400, 0.1)
+    assert torch.allclose(network.weight, x.T, atol=1e-3)
+    assert network.bias.item() == pytest.approx(3, abs=1e-3)
+    assert history.step[-1] == 399
+    assert history.values["loss"][-1] < 1e-6 < history.values["loss"][0]
+
+
+def test_learning_resumes(tmp_path: Path):
+    """A run that ends at a checkpoint of its last step is restored without training."""
+    torch.manual_seed(0)
+    network, again = nn.Linear(3, 1), nn.Linear(3, 1)
+    start = network.weight.detach().clone()
+    learn(network, lambda: network(torch.rand(5, 3)).square().mean(), 5, checkpoint=tmp_path / "c")
+    assert not torch.equal(start, network.weight)
+    learn(again, lambda: 1 / 0, 5, checkpoint=tmp_path / "c")
+    assert torch.equal(again.weight, network.weight)
+
+
+def test_parameters_and_multiply_adds_by_hand():
+    dense = nn.Linear(30, 7)
+    assert parameters(dense) == 30 * 7 + 7
+    assert multiply_adds(dense, torch.rand(4, 30)) == 4 * 30 * 7
+    layers = nn.Sequential(nn.Conv2d(2, 5, 3, padding=1), nn.ReLU(), nn.Conv2d(5, 4, 1))
+    assert parameters(layers) == 2 * 5 * 9 + 5 + 5 * 4 + 4
+    assert multiply_adds(layers, torch.rand(3, 2, 8, 6)) == 3 * 8 * 6 * (2 * 5 * 9 + 5 * 4)

@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -312,6 +312,37 @@ def patches(images: Collection[Tensor], n: int, side: int) -> Tensor:
         i, j = (torch.randint(s - side + 1, ()).item() for s in sources[k].shape[-2:])
         squares.append(sources[k][:, i : i + side, j : j + side])
     return torch.stack(squares)
+
+
+def scaled(images: Iterable[Tensor], ratios: Sequence[float] = (1.0, 0.7, 0.5)) -> list[Tensor]:
+    """The images in several sizes: a smaller copy has finer detail in each pixel.
+
+    Args:
+        images: each (C, H, W) in [0, 1].
+        ratios: of the sides; copies with a side of 96 pixels or less, too small for patches, are
+            left out.
+
+    Returns:
+        The copies (C, h, w) in [0, 1], image by image (antialiased bicubic).
+    """
+    return [
+        F.interpolate(x[None], scale_factor=r, mode="bicubic", antialias=True)[0].clamp(0, 1)
+        for x in images
+        for r in ratios
+        if r * min(x.shape[1:]) > 96
+    ]
+
+
+def turned(*images: Tensor) -> tuple[Tensor, ...]:
+    """Batches mirrored or turned, all in the same one of the eight ways, which chance picks.
+
+    Args:
+        images: square ones, (N, C, n, n); n may differ from batch to batch.
+    """
+    i, j, k = torch.randint(2, (3,)).tolist()
+    images = tuple(x.flip(2) if i else x for x in images)
+    images = tuple(x.flip(3) if j else x for x in images)
+    return tuple(x.mT if k else x for x in images)
 
 
 def random_affine(

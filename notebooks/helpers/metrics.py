@@ -1,5 +1,7 @@
 """Numbers that say how good an image, or a set of images, is."""
 
+from collections.abc import Sequence
+
 import skimage.metrics
 import torch
 from torch import Tensor
@@ -54,6 +56,21 @@ def ssim(x: Tensor, reference: Tensor) -> Tensor:
         for a, b in zip(*(t.detach().double().cpu().numpy() for t in (x, reference)), strict=True)
     ]  # fmt: skip
     return torch.tensor(values)
+
+
+def oracle(tried: Sequence[Tensor], reference: Tensor) -> Tensor:
+    """For each image the best of several estimates, clipped: a choice that needs the truth.
+
+    Args:
+        tried: at least one estimate of all images, each (N, C, H, W).
+        reference: true images, the same shape, in [0, 1].
+
+    Returns:
+        (N, C, H, W) in [0, 1], each image the one with the highest PSNR.
+    """
+    clipped = torch.stack([x.clamp(0, 1) for x in tried])  # (tried, N, C, H, W)
+    best = torch.stack([psnr(x, reference) for x in clipped]).argmax(0)
+    return clipped[best, range(len(best))]
 
 
 @torch.no_grad()

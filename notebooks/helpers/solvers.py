@@ -1,4 +1,4 @@
-"""The classical solvers of y = A(x) + n, for any operator of `helpers.physics`.
+"""The classical solvers of y = A(x) + n, for any operator of `helpers.physics`; filters for A = I.
 
 An iterative method is written as a generator that yields, for ever, its estimate and the residual
 y - A(x). `iterative` turns it into a function that also takes `stop` (when to end) and `watch`
@@ -11,7 +11,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -180,6 +180,60 @@ def wiener(A: Blur, y: Tensor, sigma: float, spectrum: Tensor) -> Tensor:
     gain = H.conj() * spectrum / (H.abs().square() * spectrum + sigma**2)
     level = mean / A.kernel.sum().to(mean.dtype)  # the mean itself is not random
     return torch.fft.irfft2(torch.fft.rfft2(y - mean) * gain, s=y.shape[-2:]) + level
+
+
+def power_spectrum(x: Tensor) -> Tensor:
+    """The mean of |FFT|^2 / pixels over images of mean 0, as `wiener` takes it.
+
+    Args:
+        x: images (N, C, H, W); their means are taken off, and they are faded at the border, where
+            they do not repeat.
+
+    Returns:
+        (H, W // 2 + 1).
+    """
+    fade = torch.outer(*[torch.hann_window(n, dtype=x.dtype, device=x.device) for n in x.shape[2:]])
+    fade = fade / fade.square().mean().sqrt()
+    faded = (x - x.mean((2, 3), keepdim=True)) * fade
+    return torch.fft.rfft2(faded).abs().square().mean((0, 1)) / fade.numel()
+
+
+def box(v: Tensor, r: int) -> Tensor:
+    """The mean over windows of (2 r + 1)^2 pixels of images (N, C, H, W), the border repeated."""
+    v = F.pad(v, (r, r, r, r), mode="replicate")
+    return F.avg_pool2d(F.avg_pool2d(v, (2 * r + 1, 1), 1), (1, 2 * r + 1), 1)
+
+
+def nonlocal_means(
+    y: Tensor, sigma: float, strengths: Sequence[float], *, reach: int = 10, r: int = 3
+) -> list[Tensor]:
+    """Means over pixels whose surroundings look alike (Buades et al., 2005), for A = I.
+
+    Args:
+        y: noisy images (N, C, H, W), more than `reach` pixels a side.
+        sigma: standard deviation of the noise.
+        strengths: widths h of the weights, in units of sigma; several cost little more than one.
+        reach: pixels are sought in a window of (2 reach + 1)^2.
+        r: surroundings are patches of (2 r + 1)^2.
+
+    Returns:
+        For each strength the images (N, C, H, W).
+    """
+    _positive(sigma=sigma, strength=min(strengths))
+    H, W = y.shape[2:]
+    if min(H, W) <= reach:
+        raise ValueError(f"An image ({H}, {W}) is too small to reach {reach} pixels far.")
+    wide = F.pad(y, (reach,) * 4, mode="reflect")
+    total, weight = ([torch.zeros_like(y) for _ in strengths] for _ in range(2))
+    for i in range(2 * reach + 1):
+        for j in range(2 * reach + 1):
+            other = wide[..., i : i + H, j : j + W]  # y_j
+            distance = (box((other - y).square(), r) - 2 * sigma**2).clamp(min=0)
+            for k, s in enumerate(strengths):
+                w = torch.exp(-distance / (s * sigma) ** 2)
+                total[k] += w * other
+                weight[k] += w
+    return [t / w for t, w in zip(total, weight, strict=True)]
 
 
 @iterative

@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
 WEIGHTS = Path(__file__).parent.parent / "weights"
@@ -111,6 +112,50 @@ def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
+
+
+def learn(
+    network: nn.Module,
+    loss: Callable[[], torch.Tensor],
+    steps: int,
+    lr: float = 3e-3,
+    checkpoint: Path | None = None,
+) -> History:
+    """Adam down `loss()`, drawn anew in each step; the rate rises, then falls to 0.
+
+    Args:
+        network: changed in place.
+        loss: draws a batch and gives a scalar that depends on the network.
+        steps: how many.
+        lr: the highest rate, reached after a tenth of the steps.
+        checkpoint: as in `train`, which also says what is returned and raised.
+    """
+    optimizer = torch.optim.Adam(network.parameters(), lr)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, steps, pct_start=0.1)
+
+    def step(_: int) -> dict[str, torch.Tensor]:
+        value = loss()
+        optimizer.zero_grad()
+        value.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 0.5)  # it seldom has to
+        optimizer.step()
+        schedule.step()
+        return {"loss": value}
+
+    state = {"network": network, "optimizer": optimizer, "schedule": schedule}
+    return train(step, steps, state=state, checkpoint=checkpoint)
+
+
+def parameters(network: nn.Module) -> int:
+    """How many numbers it learns."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def multiply_adds(network: nn.Module, *inputs: torch.Tensor) -> int:
+    """The products in the convolutions and matrix products of one forward pass, counted by it."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(*inputs)
+    return counter.get_total_flops() // 2  # a product and a sum
 
 
 @contextlib.contextmanager
