@@ -318,6 +318,16 @@ def test_downsample_is_antialiased_bicubic_interpolation(seed, s, h, w):
     torch.testing.assert_close(Downsample(s)(x.float()), theirs.float(), atol=1e-5, rtol=0)
 
 
+def test_a_matrix_of_downsample_made_without_gradients_serves_with_them():
+    A, x = Downsample(2), normal(0, 1, 1, 46, 46).requires_grad_()
+    with torch.inference_mode():
+        y = A(x)
+    measured = A(x)
+    assert torch.equal(measured, y)
+    (gradient,) = torch.autograd.grad(measured.square().sum() / 2, x)
+    torch.testing.assert_close(gradient, A.adjoint(y))
+
+
 # ---------------------------------------------------------------- Radon
 
 

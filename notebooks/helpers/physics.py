@@ -6,6 +6,7 @@ Images are (N, C, H, W). The inner product of complex measurements is the real p
 one, so that images stay real.
 """
 
+import functools
 import math
 import warnings
 
@@ -125,10 +126,7 @@ class Downsample(Operator):
     def _matrix(self, length: int, like: Tensor) -> Tensor:
         if length % self.s:
             raise ValueError(f"A side of {length} is no multiple of {self.s}: crop the image.")
-        eye = torch.eye(length, dtype=like.dtype, device=like.device)[None, None]
-        size = (length // self.s, length)
-        R = F.interpolate(eye, size, mode="bicubic", antialias=True)
-        return R[0, 0]  # (length / s, length)
+        return _shrinking(length, self.s, like.dtype, like.device)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._matrix(x.shape[-2], x) @ x @ self._matrix(x.shape[-1], x).T
@@ -136,6 +134,14 @@ class Downsample(Operator):
     def adjoint(self, y: Tensor) -> Tensor:
         R_H, R_W = (self._matrix(side * self.s, y) for side in y.shape[-2:])
         return R_H.T @ y @ R_W
+
+
+@functools.lru_cache(maxsize=64)  # an iteration asks for the same ones in every step
+def _shrinking(length: int, s: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """R, (length / s, length): each row holds the weights of one wide pixel."""
+    with torch.inference_mode(False):  # or a later gradient could not use it
+        eye = torch.eye(length, dtype=dtype, device=device)[None, None]
+        return F.interpolate(eye, (length // s, length), mode="bicubic", antialias=True)[0, 0]
 
 
 class _SparseProduct(torch.autograd.Function):

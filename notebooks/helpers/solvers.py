@@ -377,14 +377,19 @@ class Gradient(Operator):
         return -vertical - F.pad(right, (1, 1)).diff(dim=-1)
 
 
+def _length(v: Tensor) -> Tensor:
+    """Of each pixel's gradient vector (N, 2, C, H, W): (N, 1, C, H, W)."""
+    return v.square().sum(1, keepdim=True).sqrt()  # v.norm(dim=1) takes many times as long
+
+
 def total_variation(x: Tensor) -> float:
     """The sum of the lengths of the gradient over all pixels (Rudin, Osher and Fatemi, 1992)."""
-    return Gradient()(x).norm(dim=1).sum().item()
+    return _length(Gradient()(x)).sum().item()
 
 
 def shrink(v: Tensor, t: float) -> Tensor:
     """Shorten each pixel's gradient vector (N, 2, C, H, W) by t, at most to 0."""
-    length = v.norm(dim=1, keepdim=True)
+    length = _length(v)
     return v * _ratio((length - t).clamp(min=0), length)
 
 
@@ -406,7 +411,7 @@ def tv(A: Operator, y: Tensor, lam: float):
     while True:
         p = (p + sigma_p * (Ax_bar - y)) / (1 + sigma_p)
         q = q + sigma_q * grad(x_bar)
-        q = q / (q.norm(dim=1, keepdim=True) / lam).clamp(min=1)
+        q = q / (_length(q) / lam).clamp(min=1)
         new = x - tau * (A.adjoint(p) + grad.adjoint(q))
         A_new = A(new)
         x_bar, Ax_bar = 2 * new - x, 2 * A_new - Ax  # A is linear
