@@ -74,7 +74,8 @@ def faults_of_model(entry: dict, wanted: dict, models: Path) -> list[str]:
 def of_card(card: dict) -> dict:
     """What a manifest's entry takes over from the card."""
     names = {"trained_on": "data", "device": "machine", "metrics": "score", "seconds": "seconds"}
-    return {ours: card[theirs] for ours, theirs in names.items()} | card["export"]
+    ports = {key: value for key, value in card["export"].items() if key != "call"}
+    return {ours: card[theirs] for ours, theirs in names.items()} | ports
 
 
 def test_this_house_is_in_order():

@@ -229,4 +229,6 @@ def test_recipe_makes_a_card_that_can_be_exported(ct, monkeypatch, tmp_path):
     assert card["steps"] == steps[0]
     assert not list(tmp_path.iterdir())
     assert card["export"]["inputs"][0]["shape"] == ["N", 1, 30, 91]
-    assert ct.recipe("ct_unet", ct.UNet(ct.parallel_beam(30), w=4))["export"] is None
+    card = ct.recipe("ct_unet", ct.UNet(ct.parallel_beam(30), w=4))
+    assert card["export"]["call"] == "clean"  # what follows FBP
+    assert card["export"]["inputs"][0]["shape"] == ["N", 1, 64, 64]

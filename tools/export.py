@@ -73,8 +73,9 @@ def cards(root: Path = ROOT) -> list[dict]:
             raise ValueError(f"{path}: fields missing or unknown: {set(card) ^ CARD_FIELDS}")
         if card["name"] != path.stem:
             raise ValueError(f"{path}: it says that its name is {card['name']!r}")
-        if card["export"] is not None and set(card["export"]) != {"task", "inputs", "outputs"}:
-            raise ValueError(f"{path}: `export` has task, inputs and outputs, and nothing else")
+        fields = {"task", "inputs", "outputs"}
+        if card["export"] is not None and set(card["export"]) - {"call"} != fields:
+            raise ValueError(f"{path}: `export` has {fields} and, if it likes, a method to `call`")
         for port in ports(card):
             if set(port) != PORT_FIELDS:
                 raise ValueError(f"{path}: inputs and outputs have {PORT_FIELDS}, not {set(port)}")
@@ -110,6 +111,8 @@ def build(card: dict, root: Path = ROOT) -> nn.Module:
     network = eval(card["build"], names)
     weights = load_file(root / "notebooks" / "weights" / f"{card['name']}.safetensors")
     network.load_state_dict(weights)
+    if method := (card["export"] or {}).get("call"):  # only a part of it is exported
+        network.forward = getattr(network, method)
     return network.eval()
 
 

@@ -47,17 +47,21 @@ class Notebook:
                 return sentence.strip("*_> ")
         return ""
 
-    @property
-    def first_figure(self) -> Figure | None:
-        """The first captioned picture that the notebook stores."""
+    def figures(self) -> Iterator[tuple[str, Figure]]:
+        """The captioned pictures that the notebook stores, in order, with their names."""
         for cell in self.cells:
             mystnb = cell.get("metadata", {}).get("mystnb", {})
             for output in cell.get("outputs", []):
                 data = output.get("data", {})
                 if "figure" in mystnb and "image/png" in data:
                     png = base64.b64decode("".join(data["image/png"]))
-                    return Figure(png, mystnb.get("image", {}).get("alt", ""))
-        return None
+                    alt = mystnb.get("image", {}).get("alt", "")
+                    yield mystnb["figure"]["name"], Figure(png, alt)
+
+    @property
+    def first_figure(self) -> Figure | None:
+        """The first captioned picture."""
+        return next((figure for _, figure in self.figures()), None)
 
     @property
     def results(self) -> list[dict[str, Any]]:
@@ -79,9 +83,13 @@ def notebooks(root: Path) -> list[Notebook]:
         docname = name.removesuffix(".ipynb")
         path = root / f"{docname}.ipynb"
         if path.is_file():
-            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-            found.append(Notebook(path, docname, cells))
+            found.append(read(path, docname))
     return found
+
+
+def read(path: Path, docname: str) -> Notebook:
+    """One notebook."""
+    return Notebook(path, docname, json.loads(path.read_text(encoding="utf-8"))["cells"])
 
 
 def _files(node: Any) -> Iterator[str]:

@@ -1,0 +1,192 @@
+"""The `{live}` directive: an exported network that runs inside the page, on the reader's machine.
+
+A demo is a still picture with a caption, and a start button that `_static/live/start.js` adds. The
+demos stand together in `book/playground.md`; each also stands before the summary of its chapter,
+put there while the site is built, so that the notebook itself holds nothing that runs only here.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from docutils import nodes
+from PIL import Image
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from .stored import read
+
+RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+
+
+@dataclass(frozen=True)
+class Demo:
+    """One demo: its chapter, the networks that its start loads, and its still picture's name."""
+
+    docname: str
+    models: tuple[str, ...]
+    figure: str
+    caption: str
+
+
+DEMOS = {
+    "generate": Demo(
+        "notebooks/03_gan",
+        ("gan_generator",),
+        "fig-gan-directions",
+        "The generator, live: six sliders move $z$ along six random directions and the digit "
+        "follows; *Walk* lets $z$ wander over the sphere on which Gaussian noise lies.",
+    ),
+    "encode": Demo(
+        "notebooks/04_vae",
+        ("vae_encoder", "vae_decoder"),
+        "fig-vae-pca",
+        "Encoder and decoder, live: write a digit, see what 24 numbers keep of it, and move the "
+        "six of which the encoder is surest.",
+    ),
+    "classify": Demo(
+        "notebooks/05_cnn",
+        ("cnn_classifier",),
+        "fig-cnn-opening",
+        "The classifier, live: write a digit with mouse or finger and see what the network takes "
+        "it for. What happens if you write a letter?",
+    ),
+    "enlarge": Demo(
+        "notebooks/06a_super_resolution",
+        ("espcn_x3",),
+        "fig-sr-opening",
+        "Super-resolution, live: a photograph of yours is made small, then enlarged by a formula "
+        "and by the network. Move the divider between the two.",
+    ),
+    "denoise": Demo(
+        "notebooks/06b_denoising",
+        ("denoiser_sigma25",),
+        "fig-dn-opening",
+        "The denoiser, live: noise is added to a photograph of yours and taken away. Add more "
+        "than it was trained for, or less, or none.",
+    ),
+    "tomography": Demo(
+        "notebooks/06c_tomography",
+        ("ct_unet", "ct_reconstructor"),
+        "fig-ct-opening",
+        "Tomography, live: choose the views and the noise; filtered back-projection, the U-Net "
+        "and, at the 30 views that it was made for, learned primal-dual answer.",
+    ),
+    "flow": Demo(
+        "notebooks/07a_diffusion",
+        ("flow_generator",),
+        "fig-df-opening",
+        "The flow, live: noise becomes a digit of the class that you choose, in as many steps as "
+        "you like, with as much guidance as you like.",
+    ),
+}
+FALLBACK = (
+    "A button to start it appears where JavaScript is on. Nothing that you draw or open leaves "
+    "this page."
+)
+
+
+class Live(SphinxDirective):
+    """Show the still picture of a demo, and everything that its start button needs."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return the demo's box."""
+        name = self.arguments[0]
+        if name not in DEMOS:
+            raise self.error(f"there is no demo {name!r}; there are {', '.join(DEMOS)}")
+        demo, root = DEMOS[name], Path(self.env.srcdir)
+        notebook = read(root / f"{demo.docname}.ipynb", demo.docname)
+        self.env.note_dependency(str(notebook.path))
+        stored = dict(notebook.figures())[demo.figure]
+        picture = nodes.image(uri=self.save(name, stored.png), alt=stored.alt, loading="lazy")
+        words, messages = self.state.inline_text(f"{demo.caption} {FALLBACK}", self.lineno)
+        figure = nodes.figure("", picture, nodes.caption("", "", *words))
+        size = sum(path.stat().st_size for path in needs(root, demo))
+        start = (
+            f'<div class="igr-live" data-demo="{name}" '
+            f'data-models="{html.escape(" ".join(demo.models))}" data-bytes="{size}">'
+        )
+        return [nodes.raw("", start, format="html"), figure, *messages,
+                nodes.raw("", "</div>", format="html")]  # fmt: skip
+
+    def save(self, name: str, png: bytes) -> str:
+        """Write a picture beside the build and return its address from the source folder."""
+        folder = Path(self.env.app.outdir).parent / "live"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"live-{self.env.docname.rpartition('/')[2]}-{name}.png"
+        file.write_bytes(png)
+        return "/" + Path(os.path.relpath(file, self.env.srcdir)).as_posix()
+
+
+def needs(root: Path, demo: Demo) -> list[Path]:
+    """What the start button fetches: the runtime and the networks."""
+    networks = [root / "book/_static/models" / f"{name}.onnx" for name in demo.models]
+    return [root / "node_modules/onnxruntime-web/dist" / RUNTIME[-1], *networks]
+
+
+def add_to_chapter(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Put a chapter's demo into a section of its own before the chapter's summary."""
+    for name, demo in DEMOS.items():
+        if demo.docname != docname:
+            continue
+        notebook = json.loads(source[0])
+        texts = ["".join(cell["source"]) for cell in notebook["cells"]]
+        place = next((k for k, text in enumerate(texts) if re.match(r"## Summary\b", text)), None)
+        if place is None:
+            raise ValueError(f"{docname} has no cell that begins with '## Summary'.")
+        section = f"(live-{name})=\n## Live, in this page\n\n```{{live}} {name}\n```\n"
+        cell = {"cell_type": "markdown", "id": f"live-{name}", "metadata": {}, "source": section}
+        notebook["cells"].insert(place, cell)
+        source[0] = json.dumps(notebook)
+
+
+def copy_files(app: Sphinx) -> None:
+    """Put the runtime and the samples into the site; say what to do where they are missing."""
+    target = Path(app.outdir, "_static", "live")
+    packages = Path(app.srcdir, "node_modules", "onnxruntime-web", "dist")
+    if not packages.is_dir():
+        raise FileNotFoundError(
+            f"{packages} is missing: run `make book`, or `npm ci` before jupyter-book."
+        )
+    (target / "ort").mkdir(parents=True, exist_ok=True)
+    for name in RUNTIME:
+        shutil.copyfile(packages / name, target / "ort" / name)
+    (target / "samples").mkdir(exist_ok=True)
+    sys.path.insert(0, str(Path(app.srcdir, "notebooks")))
+    from helpers.data import digits, photographs  # held-out ones, which no network has seen
+
+    coffee = photographs("test", size=384)["coffee"].permute(1, 2, 0)
+    save_png(target / "samples" / "photograph.png", coffee)
+    x, label = digits("test")
+    first = [x[label == k][0, 0] for k in range(10)]
+    save_png(target / "samples" / "digits.png", torch.hstack(first))
+
+
+def save_png(path: Path, x: torch.Tensor) -> None:
+    """Write an image (H, W) or (H, W, 3) in [0, 1]."""
+    Image.fromarray((255 * x).round().byte().numpy()).save(path)
+
+
+def add_script(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Load the start buttons on pages that have a demo, and on no other."""
+    if doctree and any("igr-live" in raw.astext() for raw in doctree.findall(nodes.raw)):
+        app.add_js_file("live/start.js")
+        app.add_css_file("live/live.css")
+
+
+def setup(app: Sphinx) -> None:
+    """Register the directive and the hooks."""
+    app.add_directive("live", Live)
+    app.connect("builder-inited", copy_files)
+    app.connect("source-read", add_to_chapter)
+    app.connect("html-page-context", add_script)
