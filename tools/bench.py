@@ -1,16 +1,20 @@
 """Measures the book's networks and its physics beside their peers, in one run on one machine.
 
     python tools/bench.py            minutes; it prints ratios and asserts nothing
-    python tools/bench.py vae        that part alone (gan, vae, sr, radon or fwi)
+    python tools/bench.py vae        that part alone (gan, vae, sr, radon, fwi or live)
 
 A peer network is rebuilt here from its published description: same layers, same optimiser, same
 batch. It is given the seconds that ours took, on the same data, and both are scored by the same
-measure. One seed each. A peer operator is the library's own, on the same image and angles.
+measure. One seed each. A peer operator is the library's own, on the same image and angles. `live`
+has no peer: it times the networks inside the built site's playground (`make book` first).
 """
 
 from __future__ import annotations
 
+import io
+import shutil
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -20,12 +24,14 @@ import skimage
 import torch
 import torch.nn.functional as F
 from nbsource import NOTEBOOKS, definitions, find
+from PIL import Image
+from playwright.sync_api import Browser, Error, Page
 from torch import Tensor, nn
 
 
 def main() -> None:
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    parts = {"gan": gan, "vae": vae, "sr": sr, "radon": radon, "fwi": fwi}
+    parts = {"gan": gan, "vae": vae, "sr": sr, "radon": radon, "fwi": fwi, "live": live}
     for name in sys.argv[1:] or parts:
         parts[name]()
 
@@ -257,6 +263,59 @@ def fwi(runs: int = 7) -> None:
     for name, y in (("our sponge", ours), ("a sponge four times as wide", wide)):
         apart = (y - theirs).norm() / theirs.norm()
         print(f"  seismograms with {name}: {100 * apart:.1f} % from Deepwave's")
+
+
+def live() -> None:
+    """The playground in a browser: seconds to the first answer, digits a second, one photograph."""
+    from playwright.sync_api import sync_playwright
+
+    site = NOTEBOOKS.parent / "_build" / "html"
+    if not (site / "book" / "playground.html").is_file():
+        raise SystemExit("There is no built site: run `make book` first.")
+    port = "8765"
+    serve = [sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1"]
+    server = subprocess.Popen(serve, cwd=site, stderr=subprocess.DEVNULL)
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
+                args=["--no-sandbox", "--disable-background-networking"],
+            )
+            print("Networks in the browser, one thread of WebAssembly")
+            for demo in ("generate", "classify", "encode", "flow", "denoise", "tomography"):
+                page, seconds = start_demo(browser, port, demo)
+                print(f"  {demo:12s} first answer {seconds:5.2f} s after the click")
+                if demo == "generate":
+                    page.get_by_role("button", name="Walk").click()
+                    page.wait_for_timeout(5000)
+                    print(" ", page.locator("[data-demo=generate] figcaption").last.inner_text())
+                page.close()
+            page, seconds = start_demo(browser, port, "enlarge")
+            photo = (255 * torch.rand(768, 768, 3)).byte().numpy()
+            buffer = io.BytesIO()
+            Image.fromarray(photo).save(buffer, "PNG")
+            file = {"name": "p.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
+            page.locator("[data-demo=enlarge] input[type=file]").set_input_files(file)
+            said = page.locator("[data-demo=enlarge]").get_by_text("256 by 256 pixels")
+            print(f"  enlarge      first answer {seconds:5.2f} s; then {said.inner_text()[:60]}")
+            browser.close()
+    finally:
+        server.terminate()
+
+
+def start_demo(browser: Browser, port: str, demo: str) -> tuple[Page, float]:
+    """A fresh profile with the demo started, and the seconds from the click to its first answer."""
+    page = browser.new_context().new_page()
+    for _ in range(50):  # the server needs a moment
+        try:
+            page.goto(f"http://127.0.0.1:{port}/book/playground.html")
+            break
+        except Error:
+            time.sleep(0.1)
+    began = time.perf_counter()
+    page.locator(f"[data-demo={demo}]").get_by_role("button", name="Start").click()
+    page.wait_for_selector(f"[data-demo={demo}][data-state=running]", timeout=60_000)
+    return page, time.perf_counter() - began
 
 
 def phantom(side: int) -> Tensor:

@@ -75,7 +75,7 @@ DEMOS = {
     ),
     "tomography": Demo(
         "notebooks/06c_tomography",
-        ("ct_unet", "ct_reconstructor"),
+        ("ct_unet",),
         "fig-ct-opening",
         "Tomography, live: choose the views and the noise; filtered back-projection, the U-Net "
         "and, at the 30 views that it was made for, learned primal-dual answer.",

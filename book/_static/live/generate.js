@@ -29,7 +29,7 @@ export const start = async (stage) => {
   });
 
   const sliders = turn.map((_, k) =>
-    slider(`direction ${k + 1}`, { min: -12, max: 12, step: 0.1, value: 0 }, (value) => {
+    slider(`direction ${k + 1}:`, { min: -12, max: 12, step: 0.1, value: 0 }, (value) => {
       turn[k] = value;
       draw();
     }, (v) => v.toFixed(1)),

@@ -41,7 +41,7 @@
         await start(stage, new URL("samples/", home));
         demo.querySelector("figure").hidden = true;
         bar.replaceWith(stage);
-        stage.querySelector("canvas, input, button, select")?.focus({ preventScroll: true });
+        stage.querySelector("input, button, select")?.focus({ preventScroll: true });
         demo.dataset.state = "running";
       } catch (error) {
         said.textContent = `${error.message} Try again.`;

@@ -39,6 +39,15 @@ export const start = async (stage) => {
   const [truth, sinogram, classical, unet, lpd] = [
     "x, the truth", "y, what was measured", "filtered back-projection", "U-Net", "learned primal-dual"].map(show);
   const wanted = { seed: 1, views: TRAINED, noise: 1 };
+  // The larger network is fetched when it is first asked, and nothing waits for it.
+  const unrolled = latest(async (y, x, answer) => {
+    if (y.H !== TRAINED) {
+      paint(lpd.firstChild, plane(new Float32Array(SIDE * SIDE).fill(0.5), SIDE));
+      return lpd.say(`learned primal-dual: made for ${TRAINED} views`);
+    }
+    const { x_hat } = await run("ct_reconstructor", { sinogram: { data: y.data, dims: [1, 1, y.H, y.W] } });
+    answer(lpd, "learned primal-dual", plane(x_hat.data, SIDE));
+  });
   const draw = latest(async () => {
     const { seed, views, noise } = wanted;
     const x = phantom(seed);
@@ -56,13 +65,7 @@ export const start = async (stage) => {
     answer(classical, "filtered back-projection", x_fbp);
     const cleaned = await run("ct_unet", { x_fbp: { data: x_fbp.data, dims: [1, 1, SIDE, SIDE] } });
     answer(unet, "U-Net", plane(cleaned.x_hat.data, SIDE));
-    if (views === TRAINED) {
-      const { x_hat } = await run("ct_reconstructor", { sinogram: { data: y.data, dims: [1, 1, y.H, y.W] } });
-      answer(lpd, "learned primal-dual", plane(x_hat.data, SIDE));
-    } else {
-      paint(lpd.firstChild, plane(new Float32Array(SIDE * SIDE).fill(0.5), SIDE));
-      lpd.say(`learned primal-dual: made for ${TRAINED} views`);
-    }
+    unrolled(y, x, answer);
   });
   const set = (name) => (value) => {
     wanted[name] = value;
