@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/ready
 SITE := _build/html/.whole
 SCRIPTS := node_modules/.package-lock.json
-SOURCES = _config.yml _toc.yml $(shell find book notebooks -type f -not -name '*.py[co]' -not -path '*/.*')
+SOURCES = _config.yml _toc.yml LICENSE $(shell find book notebooks -type f -not -name '*.py[co]' -not -path '*/.*')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -31,7 +31,8 @@ QUIET = [  # a sandboxed browser cannot start as root; it looks for updates unle
 
 def sources() -> Iterator[Path]:
     """Every file that the site is built from."""
-    yield from (ROOT / name for name in ("_config.yml", "_toc.yml", "package-lock.json"))
+    files = ("_config.yml", "_toc.yml", "package-lock.json", "requirements.txt", "LICENSE")
+    yield from (ROOT / name for name in files)
     for folder in ("book", "notebooks"):
         for path in (ROOT / folder).rglob("*"):
             if path.is_file() and not {"__pycache__", ".ipynb_checkpoints"} & set(path.parts):
