@@ -94,8 +94,19 @@ def test_the_exact_solution_satisfies_the_equation(pg):
 
 
 def test_a_state_that_is_no_number_is_refused(pg):
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(FloatingPointError, match="not a number"):
         pg.solve(torch.full((8,), math.nan), 1)
+    with pytest.raises(FloatingPointError, match="too fast"):
+        pg.solve(torch.full((8,), 1e6), 1)
+    with pytest.raises(FloatingPointError, match="not a number"):  # and not a wrong answer
+        pg.gauss_newton(lambda u: pg.solve(u, 1)[..., -1, :], torch.full((8,), math.nan).double())
+
+
+def test_gauss_newton_takes_no_step_that_raises_the_loss(pg):
+    """An operator whose Jacobian has the wrong sign: every step along it is uphill."""
+    y = torch.full((4,), 0.1).double()
+    found = pg.gauss_newton(lambda u: u - 2 * u.detach(), y, steps=2)
+    assert torch.equal(found, torch.zeros(4).double())
 
 
 def test_jacobian_is_that_of_autograd(pg):
@@ -174,6 +185,13 @@ def test_references_are_means_of_the_fine_grid(pg):
     assert states.shape == (2, 3, 32)
     assert states[:, 0].abs().max() > 0.05  # it has warmed up
     assert states.sum(2).abs().max() < 1e-4
+
+
+def test_references_are_stable_on_a_fine_grid(pg):
+    """1,024 cells are where viscosity, and no longer the wind, limits the step."""
+    states = pg.references(pg.Forcing(2, 0), 2, 1024, 64)
+    assert states.isfinite().all()
+    assert states.abs().max() < 3
 
 
 def test_a_correction_cannot_create_momentum_and_starts_as_nothing(pg):

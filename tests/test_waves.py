@@ -63,6 +63,36 @@ def test_gradient_is_that_of_automatic_differentiation(pg):
     assert torch.allclose(ours, theirs, rtol=1e-8, atol=1e-12 * theirs.abs().max().item())
 
 
+def test_waves_refuse_gradients_that_they_do_not_have(pg):
+    A, x = small(pg), torch.rand(1, 1, 20, 20).double().requires_grad_()
+    A.s = A.s[:20].requires_grad_()
+    with pytest.raises(NotImplementedError, match="speed"):
+        A(x).sum().backward()
+    A.s = A.s.detach()
+    (g,) = torch.autograd.grad(A(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):  # no Hessian by accident
+        g.sum().backward()
+
+
+@pytest.mark.parametrize("more", [{"receivers": [20]}, {"receivers": [-1]}])
+def test_wells_end_at_the_square(pg, more: dict):
+    with pytest.raises(ValueError, match="rows 0 to 19"):
+        small(pg, **more)
+    with pytest.raises(ValueError, match="rows 0 to 4"):
+        pg.Wells(5, [7], 4.0)
+
+
+def test_wells_refuse_images_that_are_none(pg):
+    A = small(pg)
+    with pytest.raises(ValueError, match="20, 20"):
+        A(torch.rand(1, 1, 24, 24))
+    for bad in (1.5, -0.2, math.nan):
+        x = torch.full((1, 1, 20, 20), 0.5).double()
+        x[..., 3, 4] = bad
+        with pytest.raises(ValueError, match="lie in"):
+            A(x)
+
+
 def test_courant_number_decides(pg):
     limit = 2 / math.sqrt(2 * (205 / 72 + 2 * (8 / 5 + 1 / 5 + 8 / 315 + 1 / 560)))
     assert pg.loudest(0.99 * limit) < 1 < 1e20 < pg.loudest(1.02 * limit)
