@@ -147,7 +147,7 @@ def vae(seconds: float = 20.0) -> None:
         print(f"  {name:28s} {nats:6.1f} nats  {steps:5d} steps {spent:4.0f} s")
 
 
-def sr(steps: int = 2600) -> None:
+def sr(steps: int = 2300) -> None:
     """The short training of 06a_super_resolution, and the network of PyTorch's examples, x3."""
     chapter = definitions(find("06a_super_resolution"))
     from helpers.data import photographs
