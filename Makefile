@@ -8,7 +8,7 @@ SOURCES = _config.yml _toc.yml LICENSE $(shell find book notebooks -type f -not 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book serve test execute export photographs weights bench lint stamp
+.PHONY: help book serve test execute export photographs weights bench lint links audit stamp
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -41,6 +41,14 @@ bench: $(READY)  ## measure our networks beside their peers (minutes; never part
 lint: $(READY)  ## check the style of helpers, notebooks, tests and tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check book notebooks/helpers tests tools
+
+links: $(SITE)  ## ask whether the pages that the site links to are still there (network)
+	$(BIN)/python tools/links.py
+
+# Strict: a package that the database does not answer for is a failure, not a pass.
+audit: $(READY)  ## look up the installed packages' known vulnerabilities (network)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/pip-audit --strict --progress-spinner off
 
 stamp:  ## write the book's address wherever it is needed (url=https://...)
 	@$(PYTHON) tools/stamp.py $(url)

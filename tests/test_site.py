@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -207,6 +208,16 @@ def drifted_cards(page: BeautifulSoup, notebooks: list[Path]) -> list[str]:
     return faults
 
 
+def dead_controls(pages: Pages) -> list[str]:
+    """Controls that wait for a kernel, where none will ever answer."""
+    return [
+        f"{path.name}: a control without a kernel ({mark})"
+        for path, page in pages.items()
+        for mark in ("application/vnd.jupyter.widget", "jupyter-widgets")
+        if mark in str(page)
+    ]
+
+
 def stray_buttons(pages: Pages, url: str) -> list[str]:
     """Buttons that lead nowhere, or that are missing where the book has an address."""
     faults = []
@@ -269,6 +280,10 @@ def test_gallery_shows_every_notebook(pages: Pages, site: Path) -> None:
     assert not drifted_cards(pages[site / "book/intro.html"], toc_notebooks())
 
 
+def test_no_page_waits_for_a_kernel(pages: Pages) -> None:
+    assert not dead_controls(pages)
+
+
 def test_buttons_follow_the_address(pages: Pages) -> None:
     assert not stray_buttons(pages, stamp.present())
 
@@ -321,6 +336,20 @@ def test_workflows_are_pinned_and_run_what_ci_runs() -> None:
     ci = re.findall(r"^make (.+)$", (ROOT / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE)
     assert re.findall(r"run: make (\w+)", text["test.yml"]) == " ".join(ci).split()
     assert re.findall(r"run: make (\w+)", text["publish.yml"]) == ["stamp", "book"]
+    weekly = re.findall(r"run: make (\w+)", text["weekly.yml"])
+    assert weekly == [*" ".join(ci).split(), "links", "audit"]
+
+
+def test_the_weekly_run_lifts_every_upper_bound_but_two() -> None:
+    weekly = (ROOT / ".github/workflows/weekly.yml").read_text(encoding="utf-8")
+    (script,) = re.findall(r"run: (sed .+)", weekly)
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    command = script.replace("-i ", "").replace(" requirements.txt", "")
+    lifted = subprocess.run(
+        ["bash", "-c", command], input=text, capture_output=True, text=True, check=True
+    ).stdout
+    assert re.findall(r"(?m)^([\w-]+).*<", lifted) == ["jupyter-book", "django-static-mathjax"]
+    assert "torch>=2.4\n" in lifted
 
 
 # ---- planted faults: each check sees what it is for ----------------------------------------
@@ -353,6 +382,7 @@ CHECKS: dict[str, Callable[[Pages], list[str]]] = {
     "drifted_rows": lambda pages: drifted_rows(next(iter(pages.values())), ROW),
     "drifted_marks": lambda pages: drifted_marks(next(iter(pages.values())), MARKS),
     "drifted_cards": lambda pages: drifted_cards(next(iter(pages.values())), [Path("one.ipynb")]),
+    "dead_controls": dead_controls,
     "stray_buttons": lambda pages: stray_buttons(pages, ""),
 }
 FAULTS = [
@@ -381,6 +411,8 @@ FAULTS = [
     ("drifted_cards", '<div class="igr-card">', "<div>"),
     ("drifted_cards", "Why?", "Why."),
     ("drifted_cards", 'loading="lazy"', ""),
+    ("dead_controls", "</body>", '<script type="application/vnd.jupyter.widget-view+json">'),
+    ("dead_controls", "<article>", '<article class="jupyter-widgets">'),
     ("stray_buttons", "</body>", '<a href="https://colab.research.google.com/x">Run</a></body>'),
 ]
 
