@@ -113,6 +113,36 @@ def test_flows_find_a_shift(vd, method: str):
     assert torch.allclose(u, torch.tensor([2.0, 1.0]), atol=0.15)
 
 
+@pytest.mark.parametrize("method", ["lucas_kanade", "dense_flow"])
+def test_flows_keep_the_type_of_their_frames(vd, method: str):
+    first, second = smooth(2, 1, 32, 32).double().unsqueeze(1).unbind(0)
+    u = getattr(vd, method)(first, second, levels=2)
+    assert u.dtype == torch.float64
+    assert u.isfinite().all()
+
+
+def test_along_stripes_nothing_is_seen_and_the_shortest_motion_is_chosen(vd):
+    i, j = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="ij")
+    frames = [0.5 + 0.4 * torch.sin((i + j - m) * 0.5)[None, None] for m in (0, 1)]
+    u = vd.lucas_kanade(*frames, levels=1)[0, :, 16:32, 16:32].mean((1, 2))
+    assert torch.allclose(u, torch.tensor([0.5, 0.5]), atol=0.02)
+
+
+def test_three_slides_are_a_rotation():
+    a = 0.4
+    t, s, c = math.tan(a / 2), math.sin(a), math.cos(a)
+    outer = torch.tensor([[1, t], [0, 1.0]]).double()
+    inner = torch.tensor([[1, 0], [-s, 1.0]]).double()
+    turn = torch.tensor([[c, s], [-s, c]]).double()
+    assert torch.allclose(outer @ inner @ outer, turn, atol=1e-6)
+
+
+def test_an_even_side_would_lose_its_fastest_wave(vd):
+    wave = (-1.0) ** torch.arange(16.0)
+    half = torch.tensor([[0.0, 0.5, 0.0]])
+    assert vd.move(wave.expand(1, 1, 16, 16), half).abs().max() < 1e-5
+
+
 def test_energy_of_the_truth_is_low(vd):
     x = smooth(1, 1, 32, 32)
     zero = torch.zeros(1, 2, 32, 32)
@@ -186,6 +216,15 @@ def test_cost_volume_counts_bits(vd):
     assert C[5, 9, 2].item() == pytest.approx((a[5, 9] != b[5, 7]).float().mean().item())
     assert (C[:, 1, 2:] == 0.5).all()  # beyond the edge
     assert vd.sad_volume(left, left, 4)[..., 0].abs().max() == 0
+
+
+def test_sad_brings_no_black_in_from_beyond_the_edge(vd):
+    """Two grey pictures are alike at every disparity, also beside the pixels that have no match."""
+    grey = torch.full((1, 1, 12, 20), 0.6)
+    C = vd.sad_volume(grey, grey, 4)
+    for d in range(4):
+        assert (C[:, :d, d] == 0.5).all()
+        assert C[:, d:, d].abs().max() < 1e-6
 
 
 def test_paths_are_exact_on_a_line(vd):
