@@ -100,6 +100,12 @@ def test_the_chain_begins_with_the_image_and_ends_with_noise(df):
     assert alpha[1] ** 2 == pytest.approx(1 - df.beta()[0].item())
 
 
+@pytest.mark.parametrize("t", [-0.1, 1.2])
+def test_times_outside_the_chain_are_refused(df, t: float):
+    with pytest.raises(ValueError, match="t lies in"):
+        df.chain(torch.tensor([0.5, t]))
+
+
 def test_straight_path_is_straight(df):
     alpha, sigma = df.straight(torch.tensor([0.0, 0.25, 1.0]))
     assert alpha.tolist() == [1, 0.75, 0]
@@ -328,6 +334,24 @@ def test_every_sampler_can_be_called_alike(df):
     for walk in df.samplers().values():
         assert walk(lambda x_t, t: x_t, z, steps=3).isfinite().all()
     assert set(df.COUNTS) == set(df.samplers())
+
+
+def test_shifted_steps_are_short_near_the_noise(df):
+    z, seen = torch.randn(5, 2).double(), []
+
+    def predict(x_t: Tensor, t: Tensor) -> Tensor:
+        seen.append(t.item())
+        return x_t * t
+
+    df.shifted_euler(predict, z, 10, kappa=5.0)
+    times = torch.tensor([*seen, 0.0])
+    assert seen[0] == 1
+    assert seen[5] == pytest.approx(5 * 0.5 / (1 + 4 * 0.5))  # u = 1/2
+    lengths = -times.diff()
+    assert (lengths > 0).all()
+    assert (lengths.diff() > 0).all()
+    equal = df.shifted_euler(predict, z, 10, kappa=1.0)
+    assert torch.allclose(equal, df.euler(predict, z, 10))
 
 
 def test_dice_leave_the_last_step_alone(df):
