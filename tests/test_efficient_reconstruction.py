@@ -48,6 +48,37 @@ def test_closest_solves_its_normal_equations(er, kind: str, lam: float):
     assert gradient.abs().max() < 1e-6
 
 
+@pytest.mark.parametrize("what", ["v", "lam"])
+def test_closest_refuses_a_gradient_that_would_be_cut_off(er, what: str):
+    """Only the division of a Blur passes gradients; conjugate gradients do not."""
+    y, v, lam = torch.rand(1, 1, 8, 8), torch.rand(1, 1, 8, 8), torch.tensor(0.1)
+    {"v": v, "lam": lam}[what].requires_grad_()
+    er.closest(Blur(gaussian_kernel(0.7)), y, v, lam).sum().backward()
+    mask = Mask(torch.rand(8, 8) < 0.5)
+    with pytest.raises(NotImplementedError, match="Blur"):
+        er.closest(mask, mask(y), v, lam)
+    with torch.no_grad():
+        assert er.closest(mask, mask(y), v, lam).shape == v.shape
+
+
+def test_guess_of_pigdm_takes_any_operator(er):
+    """Its gradient goes through the denoiser and not through the data step."""
+    torch.manual_seed(0)
+    A, x = Mask(torch.rand(8, 8) < 0.5), torch.rand(2, 1, 8, 8)
+    guess = er.by_gradient(A, A(x), lambda v: 0.9 * v, lambda t: t)
+    found = guess(x, 0.3)
+    # J = 0.9 I and r² = t², so the pull of the data comes with the factor 0.9.
+    pull = er.closest(A, A(x), 0.9 * x, (SIGMA / 0.3) ** 2) - 0.9 * x
+    assert torch.allclose(found, 0.9 * x + 0.9 * pull, atol=1e-5)
+
+
+def test_measure_repeats_with_a_generator_of_its_own(er):
+    A, x = Blur(gaussian_kernel(1.0)), torch.rand(1, 1, 16, 16)
+    a, b = (er.measure(A, x, torch.Generator().manual_seed(0)) for _ in range(2))
+    assert torch.equal(a, b)
+    assert not torch.equal(er.measure(A, x), er.measure(A, x))
+
+
 def test_closest_keeps_what_the_operator_does_not_see(er):
     torch.manual_seed(0)
     A = Mask(torch.arange(64).view(8, 8) % 3 == 0)
@@ -64,6 +95,7 @@ def test_falling_levels(er):
     assert levels[0] == 0.5
     assert levels[-1] == pytest.approx(0.01)
     assert max(ratios) == pytest.approx(min(ratios))
+    assert er.falling(0.5, 0.01, 1) == [0.5]
 
 
 def test_walk_ends_where_a_sure_guess_says(er):
@@ -238,10 +270,20 @@ def test_the_blind_denoiser_knows_all_levels(blind):
 
 def test_full_scale_runs_small(er, monkeypatch):
     torch.manual_seed(0)
-    monkeypatch.setattr(er, "fixed_25", er.Denoiser(4, 4, 4), raising=False)
+    moved = []
+
+    class Spy(er.Denoiser):
+        def to(self, device):
+            moved.append(self)
+            return super().to(device)
+
+    own = Spy(4, 4, 4)
+    monkeypatch.setattr(er, "fixed_25", own, raising=False)
     photos = {str(k): torch.rand(1, 140, 150) for k in range(2)}
     reached = er.at_full_scale(
         photos, photos, CPU, steps=3, n=2, side=64, widths=(4, 4, 4), count=1
     )
     assert set(reached) == {"plug and play", "mean of draws"}
+    assert moved
+    assert all(network is not own for network in moved), "the chapter's own network stays"
     assert all(math.isfinite(v) for v in reached.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from types import ModuleType
 
 import pytest
@@ -11,7 +12,7 @@ from helpers.data import digits
 from helpers.denoiser import Denoiser
 from helpers.physics import Mask, Radon, adjoint_error, poisson
 from helpers.training import load_weights
-from nbsource import definitions, find
+from nbsource import code_cells, definitions, find, read
 from torch import nn
 
 CPU = torch.device("cpu")
@@ -97,6 +98,22 @@ def test_the_gpu_function_runs_small_on_the_cpu(fq):
     assert work == pytest.approx(3 * fq.multiply_adds(Denoiser(), torch.rand(1, 1, 16, 16)))
 
 
+def test_the_gpu_function_wants_a_step(fq):
+    with pytest.raises(ValueError, match="at least one step"):
+        fq.at_full_scale(CPU, n=1, side=16, steps=0)
+
+
+def test_the_grid_of_the_densities_is_not_set_again():
+    """`kl` and `normal` use t, m and s of the notebook: no later cell may set them anew."""
+    lines = [
+        line
+        for cell in code_cells(read(find("08_faq")))
+        for line in cell.source.splitlines()
+        if re.match(r"(t|m|s|m, s)\s*=", line)
+    ]
+    assert len(lines) == 2, lines
+
+
 def test_mistakes_fall_with_more_digits(fq):
     torch.manual_seed(0)
     few, many = (fq.mistakes(N, False, steps=60) for N in (10, 4000))
@@ -162,7 +179,7 @@ def test_both_leans_on_the_guess_as_its_error_says(fq):
     fq.learned = lambda y: torch.full((len(y), 1, 28, 28), 0.25)
     apart = []
     for s in (0.1, 100.0):
-        fq.s = s
+        fq.weight_of_guess = s
         apart.append((fq.both(y, lam=0.01) - 0.25).abs().mean().item())
     assert apart[1] < 0.01 < apart[0]
     assert fq.misfit(x, y) == pytest.approx(1, abs=0.15)
