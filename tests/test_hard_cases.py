@@ -85,6 +85,12 @@ def test_retinex_forgets_the_lighting(hc):
     assert uneven.max() <= 1
 
 
+def test_retinex_of_one_grey_is_a_number(hc):
+    import numpy as np
+
+    assert np.isfinite(hc.retinex(np.full((32, 32), 0.3))).all()
+
+
 # ---------------------------------------------------------------- hallucination
 
 
@@ -144,6 +150,33 @@ def test_needed_is_the_least_that_covers(hc):
         here = r[i][doubt[i]]
         assert (here <= least[i]).double().mean() >= 0.9
         assert (here < least[i]).double().mean() < 0.9
+
+
+def test_needed_takes_nine_of_ten_and_no_more(hc):
+    """Ten, twenty and no doubtful pixels: the ninth, the eighteenth, nothing."""
+    r = torch.arange(1.0, 21).view(1, 1, 4, 5).repeat(3, 1, 1, 1)
+    doubt = torch.ones(3, 1, 4, 5, dtype=torch.bool)
+    doubt[0, :, 2:] = False
+    doubt[2] = False
+    assert hc.needed(r, doubt, 0.9).tolist() == [9, 18, 0]
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 0.0, 1.0, 10])
+def test_conformal_refuses_what_is_no_share(hc, alpha: float):
+    with pytest.raises(ValueError, match="alpha"):
+        hc.conformal(torch.rand(50), alpha)
+
+
+def test_conformal_refuses_scores_that_are_no_numbers(hc):
+    with pytest.raises(ValueError, match="numbers"):
+        hc.conformal(torch.tensor([1.0, math.nan] * 10), 0.1)
+
+
+def test_control_promises_nothing_from_too_few(hc):
+    """Five images can at best give 1 / 6, which is more than a tenth."""
+    r, doubt = torch.rand(5, 1, 6, 6), torch.ones(5, 1, 6, 6, dtype=torch.bool)
+    assert hc.control(r, doubt, 0.1) == math.inf
+    assert hc.control(r, doubt, 0.2) < 1
 
 
 def test_missed_counts_doubtful_pixels_only(hc):
