@@ -401,8 +401,8 @@ def test_the_page_gets_what_the_notebook_has(df, flow):
 @pytest.mark.parametrize("name", ["mnist", "cifar10"])
 def test_full_scale_runs_small_on_the_cpu(df, name: str):
     channels, side = (1, 28) if name == "mnist" else (3, 32)
-    images = (torch.rand(40, channels, side, side) * 255).to(torch.uint8)
-    sets = images, torch.arange(40) % 10
+    images = (torch.rand(70, channels, side, side) * 255).to(torch.uint8)
+    sets = images, torch.arange(70) % 10
     measured = df.at_full_scale(name, sets, sets, CPU, steps=2, w=8, n=4)
     assert measured["loss"] > 0
     assert measured["seconds"] > 0
