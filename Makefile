@@ -8,7 +8,7 @@ SOURCES = _config.yml _toc.yml LICENSE $(shell find book notebooks -type f -not 
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book serve test execute export photographs weights bench lint links audit stamp
+.PHONY: help book serve test execute export photographs weights bench lighthouse lint links audit stamp
 
 help:  ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -37,6 +37,10 @@ weights: $(READY)  ## train a shipped network anew (name=gan_generator; long)
 
 bench: $(READY)  ## measure our networks beside their peers (minutes; never part of the tests)
 	$(BIN)/python tools/bench.py
+
+lighthouse: $(SITE)  ## let Lighthouse judge three pages in chromium (minutes; never part of the tests)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tools/lighthouse --loglevel=error
+	$(BIN)/python tools/lighthouse/run.py
 
 lint: $(READY)  ## check the style of helpers, notebooks, tests and tools
 	$(BIN)/ruff check .

@@ -43,3 +43,70 @@
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", ready);
   else ready();
 })();
+
+// Shows what a link to a term or a citation stands for, to mouse, finger and keyboard.
+(() => {
+  const note = document.createElement("div");
+  note.className = "igr-note";
+  note.id = "igr-note";
+  note.role = "tooltip";
+  note.hidden = true;
+  const hide = () => (note.hidden = true);
+  const show = ({ currentTarget: link }) => {
+    note.textContent = link.dataset.note;
+    note.hidden = false;
+    const at = link.getBoundingClientRect();
+    const room = document.documentElement.clientWidth - note.offsetWidth - 8;
+    const below = at.bottom + note.offsetHeight + 8 < innerHeight;
+    note.style.left = `${scrollX + Math.max(8, Math.min(at.left, room))}px`;
+    note.style.top = `${scrollY + (below ? at.bottom + 4 : at.top - note.offsetHeight - 4)}px`;
+  };
+  const ready = () => {
+    document.body.append(note);
+    for (const link of document.querySelectorAll("article a.reference.internal[title]")) {
+      link.dataset.note = link.title; // the title would open a second box
+      link.removeAttribute("title");
+      link.setAttribute("aria-describedby", note.id);
+      for (const event of ["mouseenter", "focus"]) link.addEventListener(event, show);
+      for (const event of ["mouseleave", "blur"]) link.addEventListener(event, hide);
+    }
+    document.addEventListener("keydown", ({ key }) => key === "Escape" && hide());
+  };
+  document.addEventListener("DOMContentLoaded", ready);
+})();
+
+// What scrolls sideways can be reached and scrolled with the keyboard.
+(() => {
+  const regions = ".formula, span.math.wide, pre, .pst-scrollable-table-container, .igr-plot";
+  const ready = () => {
+    const found = [...document.querySelectorAll(regions)];
+    const scrolls = found.map((region) => region.scrollWidth > region.clientWidth); // one layout
+    found.forEach((region, i) => {
+      if (scrolls[i]) region.tabIndex = 0;
+      else region.removeAttribute("tabindex");
+    });
+  };
+  for (const event of ["load", "resize"]) window.addEventListener(event, ready);
+})();
+
+// Paper cannot be unfolded, so everything is open while it prints.
+(() => {
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open])")];
+    opened.forEach((details) => (details.open = true));
+  });
+  window.addEventListener("afterprint", () => opened.forEach((details) => (details.open = false)));
+})();
+
+// Greek letters are indexed by their names, as formulas write them.
+(() => {
+  const names = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma sigma tau upsilon phi chi psi omega".split(" ");
+  const spelt = (text) => text.replace(/[α-ω]/g, (letter) => names[letter.codePointAt(0) - 945]);
+  const query = new URLSearchParams(location.search);
+  const asked = query.get("q") ?? "";
+  if (location.pathname.endsWith("search.html") && spelt(asked.toLowerCase()) !== asked.toLowerCase()) {
+    query.set("q", spelt(asked.toLowerCase()));
+    location.search = query;
+  }
+})();

@@ -1,13 +1,22 @@
 """What this book adds to Jupyter Book: small modules, each readable alone.
 
 `address`   buttons that appear only once the book has an address
-`offline`   mathematics and pages that need no other host
+`cells`     code and outputs as a reader wants them
+`formulas`  mathematics, drawn while the book is built
+`heads`     the time a chapter takes; what a page tells of itself to others
+`icons`     of the theme's icons, those in use
+`lost`      the page for addresses that do not exist
+`notes`     definitions on the links to terms
+`pictures`  sizes, and loading when they are near
+`preview`   the picture beside a shared link
+`theme`     what the theme writes amiss
+`complete`  a mark on a site that was built without a warning
 `gallery`   the `{gallery}` directive: a card a chapter, from its stored outputs
 `results`   the `{results}` directive: a table a task, from the stored outputs
 `whole`     the `{whole-book}` directive: every method in one picture
 `live`      the `{live}` directive: exported networks that run inside the page
 `download`  the `{notebooks-zip}` role: all notebooks in one file
-`stored`    reads the notebooks for the others
+`stored`    reads the notebooks; `words` turns their prose into plain text
 """
 
 from __future__ import annotations
@@ -16,11 +25,33 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from . import address, download, gallery, live, offline, results, whole
+from . import (
+    address,
+    cells,
+    complete,
+    download,
+    formulas,
+    gallery,
+    heads,
+    icons,
+    live,
+    lost,
+    notes,
+    pictures,
+    preview,
+    results,
+    theme,
+    whole,
+)
+
+PARTS = (
+    *(address, cells, complete, download, formulas, gallery, heads, icons),
+    *(live, lost, notes, pictures, preview, results, theme, whole),
+)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the modules with Sphinx."""
-    for module in (address, offline, gallery, results, whole, live, download):
+    """Register the modules with Sphinx; at the end of a build, `complete` comes last."""
+    for module in PARTS:
         module.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,40 @@
+"""Mend what the theme and its company write into each page: names amiss, scripts in the way."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+AMISS = (
+    r'<meta name="viewport" content="width=device-width, initial-scale=1"/>',  # a second time
+    r'<div id="ethical-ad[^>]*>\s*</div>',  # a place for advertising
+    r'(?<=<summary) aria-label="Toggle hidden content"',  # its text says more
+    r'(?<=search-button-field search-button__button pst-js-only" title="Search")'
+    r' aria-label="Search"',  # likewise
+    r'(?<=<div) role="list"(?= class="citation-list")',  # it holds links too, so it is no list
+)
+# The theme loads the whole index into each page, to search while one types; ours asks search.html.
+INDEX = r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js"></script>'
+# Scripts that wait for the whole page anyway need not hold it up. The options stay in front: what
+# stands in the page itself reads them.
+WAITING = re.compile(r'<script (?=src="[^"]*_static/(?!documentation_options)[^"]*\.js)')
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
+    """Mend every page; the page that searches needs its scripts at once."""
+    if exception or app.builder.format != "html":
+        return
+    for path in Path(app.outdir).rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        mended = re.sub("|".join(AMISS), "", text)
+        if path.name != "search.html":
+            mended = WAITING.sub("<script defer ", re.sub(INDEX, "", mended))
+        if mended != text:
+            path.write_text(mended, encoding="utf-8")
+
+
+def setup(app: Sphinx) -> None:
+    """Hook into the end of a build."""
+    app.connect("build-finished", finish)
