@@ -106,7 +106,13 @@ def wide(page: Page) -> list[str]:
 # ---- the site passes them ----------------------------------------------------------------------
 
 
-KINDS = ("book/intro.html", "book/playground.html", "book/results.html", "book/glossary.html", TERMS)
+KINDS = (
+    "book/intro.html",
+    "book/playground.html",
+    "book/results.html",
+    "book/glossary.html",
+    TERMS,
+)
 
 
 def test_every_page_can_be_read_by_all(site: Path, address: str, tab: Page) -> None:
