@@ -35,11 +35,17 @@ def small_book(folder: Path) -> Path:
     shutil.copytree(ROOT / "notebooks" / "helpers", folder / "notebooks" / "helpers")
     first = (folder / "tools" / "first_cell.py").read_text(encoding="utf-8")
     cells = [new_markdown_cell("# One\n\nWhy?"), new_code_cell(first, execution_count=1)]
-    text = dumps(normalise(new_notebook(cells=cells)))
+    nb = new_notebook(cells=cells)
+    nb.metadata.book = {"seconds": 9, "memory_gb": 0.5, "download_mb": 0}
+    text = dumps(normalise(nb))
     (folder / "notebooks" / "one.ipynb").write_text(text, encoding="utf-8")
     (folder / "book" / "intro.md").write_text("# Front\n\n[One](../notebooks/one.ipynb)\n")
+    (folder / "book" / "glossary.md").write_text(
+        "# Glossary\n\n```{glossary}\nImage\n  Numbers on a grid.\n```\n"
+    )
     (folder / "_toc.yml").write_text(
-        "format: jb-book\nroot: book/intro\nchapters:\n  - file: notebooks/one\n"
+        "format: jb-book\nroot: book/intro\nchapters:\n"
+        "  - file: notebooks/one\n  - file: book/glossary\n"
     )
     return folder
 

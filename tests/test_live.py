@@ -266,7 +266,7 @@ def test_without_a_server_or_scripts_a_picture_and_a_sentence_remain(
     tab.goto((site / PLAYGROUND[1:]).as_uri())
     for box in tab.locator(".igr-live").all():
         assert box.locator("img").is_visible()
-        assert "make serve" in box.inner_text()
+        assert "make serve" in box.text_content()  # inner_text skips what is far below
         assert not box.get_by_role("button").count()
     context.close()
     context = browser.new_context(java_script_enabled=False)
@@ -274,7 +274,7 @@ def test_without_a_server_or_scripts_a_picture_and_a_sentence_remain(
     tab.goto(address + PLAYGROUND)
     for box in tab.locator(".igr-live").all():
         assert box.locator("img").is_visible()
-        assert "where JavaScript is on" in box.inner_text()
+        assert "where JavaScript is on" in box.text_content()
     context.close()
 
 
