@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from docutils import nodes
@@ -30,7 +29,8 @@ class Gallery(SphinxDirective):
         uri = self.env.app.builder.get_relative_uri(self.env.docname, notebook.docname)
         card = nodes.container(classes=["igr-card"])
         if figure := notebook.first_figure:
-            image = nodes.image(uri=self.save(notebook, figure.png), alt=figure.alt)
+            saved = figure.save(self.env.app, f"gallery-{notebook.path.stem}")
+            image = nodes.image(uri=saved, alt=figure.alt)
             image["loading"] = "lazy"
             picture = nodes.reference("", "", image, refuri=uri, internal=True)
             card += nodes.container("", nodes.paragraph("", "", picture), classes=["igr-picture"])
@@ -40,14 +40,6 @@ class Gallery(SphinxDirective):
             inline, messages = self.state.inline_text(notebook.question, self.lineno)
             card += nodes.paragraph("", "", *inline, *messages, classes=["igr-question"])
         return card
-
-    def save(self, notebook: Notebook, png: bytes) -> str:
-        """Write a picture beside the build and return its address from the source folder."""
-        folder = Path(self.env.app.outdir).parent / "gallery"
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"gallery-{notebook.path.stem}.png"
-        file.write_bytes(png)
-        return "/" + Path(os.path.relpath(file, self.env.srcdir)).as_posix()
 
 
 def setup(app: Sphinx) -> None:

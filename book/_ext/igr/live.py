@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import html
 import json
-import os
 import re
 import shutil
 import sys
@@ -108,7 +107,8 @@ class Live(SphinxDirective):
         notebook = read(root / f"{demo.docname}.ipynb", demo.docname)
         self.env.note_dependency(str(notebook.path))
         stored = dict(notebook.figures())[demo.figure]
-        picture = nodes.image(uri=self.save(name, stored.png), alt=stored.alt, loading="lazy")
+        saved = stored.save(self.env.app, f"live-{name}")
+        picture = nodes.image(uri=saved, alt=stored.alt, loading="lazy")
         words, messages = self.state.inline_text(f"{demo.caption} {FALLBACK}", self.lineno)
         figure = nodes.figure("", picture, nodes.caption("", "", *words))
         size = sum(path.stat().st_size for path in needs(root, demo))
@@ -118,14 +118,6 @@ class Live(SphinxDirective):
         )
         return [nodes.raw("", start, format="html"), figure, *messages,
                 nodes.raw("", "</div>", format="html")]  # fmt: skip
-
-    def save(self, name: str, png: bytes) -> str:
-        """Write a picture beside the build and return its address from the source folder."""
-        folder = Path(self.env.app.outdir).parent / "live"
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"live-{self.env.docname.rpartition('/')[2]}-{name}.png"
-        file.write_bytes(png)
-        return "/" + Path(os.path.relpath(file, self.env.srcdir)).as_posix()
 
 
 def needs(root: Path, demo: Demo) -> list[Path]:

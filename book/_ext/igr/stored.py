@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from sphinx.application import Sphinx
 
 RESULT_MIME = "application/vnd.igr.result+json"
 
@@ -21,6 +23,13 @@ class Figure:
 
     png: bytes
     alt: str
+
+    def save(self, app: Sphinx, name: str) -> str:
+        """Write the picture beside the build and return its address from the source folder."""
+        file = Path(app.outdir).parent / "stored" / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(self.png)
+        return "/" + Path(os.path.relpath(file, app.srcdir)).as_posix()
 
 
 @dataclass(frozen=True)
