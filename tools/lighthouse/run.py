@@ -1,7 +1,7 @@
-"""Print Lighthouse's scores and the bytes loaded, for three pages: `make lighthouse`.
+"""Print Lighthouse's scores, the bytes loaded and what costs points: `make lighthouse`.
 
-The site is served compressed, as GitHub serves it. Lighthouse looks through the chromium that is
-installed; a page's line is the median of three looks, because a busy machine slows some of them.
+Three pages are served compressed, as GitHub serves them. Lighthouse looks through the chromium that
+is installed; a page's line is the median of three looks, because a busy machine slows some of them.
 """
 
 from __future__ import annotations
@@ -80,10 +80,9 @@ def main() -> None:
             load = looks[0]["audits"]["total-byte-weight"]["numericValue"] / 1000
             cells = "  ".join(f"{s:{len(k)}.0f}" for s, k in zip(scores, KINDS, strict=True))
             print(f"{page:<24} {device:<8} {cells}  {load:.0f}", flush=True)
-            if os.environ.get("FAULTS"):
-                for name, audit in looks[0]["audits"].items():
-                    if audit["score"] is not None and audit["score"] < 0.9:
-                        print("   ", name, audit["score"], audit.get("displayValue", ""))
+            for name, audit in looks[0]["audits"].items():
+                if audit["score"] is not None and audit["score"] < 0.9:
+                    print(f"    {name} {audit['score']} {audit.get('displayValue', '')}")
     server.shutdown()
 
 
