@@ -6,7 +6,7 @@ As in test_site, a check returns what is wrong, and the last tests plant a fault
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -40,17 +40,16 @@ def themed(browser: Browser, theme: str, width: int = 1280) -> BrowserContext:
 # ---- the checks ------------------------------------------------------------------------------
 
 
-def unreadable(page: Page) -> list[str]:
-    """What axe finds serious or critical on an open page.
+def unreadable(page: Page, rules: Sequence[str] = ()) -> list[str]:
+    """What axe finds serious or critical on an open page, by these of its rules, or by all.
 
     It does not look inside the formulas' drawings, which are thousands of outlines; `undrawn` does.
     """
     # All is laid out at once: axe asks for each element, and would lay it out for each anew.
     page.add_style_tag(content="section { content-visibility: visible !important }")
     page.add_script_tag(path=AXE)
-    found = page.evaluate(
-        "() => axe.run({exclude: [['.math svg']]}, {resultTypes: ['violations']})"
-    )
+    options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+    found = page.evaluate("options => axe.run({exclude: [['.math svg']]}, options)", options)
     return [
         f"{fault['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
         for fault in found["violations"]
@@ -106,30 +105,19 @@ def wide(page: Page) -> list[str]:
 # ---- the site passes them ----------------------------------------------------------------------
 
 
-KINDS = (
-    "book/intro.html",
-    "book/playground.html",
-    "book/results.html",
-    "book/glossary.html",
-    TERMS,
-)
-
-
-def test_every_page_can_be_read_by_all(site: Path, address: str, tab: Page) -> None:
+# At night only the colours are others.
+@pytest.mark.parametrize(("theme", "rules"), [("light", ()), ("dark", ("color-contrast",))])
+def test_every_page_can_be_read_by_all(
+    theme: str, rules: tuple[str, ...], site: Path, address: str, browser: Browser
+) -> None:
     faults = {}
-    for name in names(site):
-        tab.goto(f"{address}/{name}")
-        if found := unreadable(tab):
-            faults[name] = found
-    assert not faults
-
-
-@pytest.mark.parametrize("name", KINDS)  # one page of each kind: their colours are the same ones
-def test_a_page_can_be_read_at_night(name: str, address: str, browser: Browser) -> None:
-    with themed(browser, "dark") as context:
+    with themed(browser, theme) as context:
         page = context.new_page()
-        page.goto(f"{address}/{name}")
-        assert not unreadable(page)
+        for name in names(site):
+            page.goto(f"{address}/{name}")
+            if found := unreadable(page, rules):
+                faults[name] = found
+    assert not faults
 
 
 def test_pages_ask_no_other_host_and_are_quick(site: Path, address: str, browser: Browser) -> None:
