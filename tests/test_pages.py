@@ -5,14 +5,17 @@ As in test_site, a check returns what is wrong, and the last tests plant a fault
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import pytest
-from igr import cells, formulas, heads, words
+from igr import cells, formulas, heads, preview, words
 from nbsource import ROOT
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
@@ -288,7 +291,10 @@ def test_every_page_describes_itself(site: Path) -> None:
         for key in ("title", "description", "image"):
             assert f'<meta property="og:{key}" content="' in text, (name, key)
     assert len({told[name] for name in told if "/" in name}) == len([n for n in told if "/" in n])
-    assert (site / heads.PREVIEW).stat().st_size > 20_000
+    for picture, size in ((heads.PREVIEW, (1200, 630)), (heads.ICON, (180, 180))):
+        with Image.open(site / picture) as image:
+            assert image.size == size
+            assert len(image.convert("RGB").getcolors(image.width * image.height)) > 3
 
 
 # ---- small pieces ------------------------------------------------------------------------------
@@ -298,6 +304,16 @@ def test_site_address() -> None:
     assert heads.site_address("") == ""
     assert heads.site_address("https://github.com/Owner/book") == "https://owner.github.io/book/"
     assert heads.site_address("https://github.com/o/o.github.io") == "https://o.github.io/"
+
+
+def test_the_preview_shows_a_grey_picture_in_greys() -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.arange(100, 200, dtype=np.uint8).reshape(10, 10)).save(file, "png")
+    drawn = preview.preview("A title: of two parts", [file.getvalue()])
+    drawn.savefig(file := io.BytesIO())
+    pixels = np.array(Image.open(file).convert("RGB"))[30:200, 700:1100]
+    assert len(np.unique(pixels)) > 50
+    assert not np.ptp(pixels, axis=2).any()
 
 
 def test_plain_formula_and_sentence() -> None:

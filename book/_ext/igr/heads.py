@@ -16,7 +16,7 @@ from .words import plain, sentence
 READ = 200 / 60  # words a second
 FORMULA, OWN_LINE, CODE = 2.0, 12.0, 2.5  # seconds for a formula, one in its own line, a line
 OUT_OF_TEXT = (nodes.literal_block, nodes.math, nodes.math_block, nodes.comment, nodes.raw)
-PREVIEW = "_static/preview.png"
+PREVIEW, ICON = "_static/preview.png", "_static/icon.png"
 
 
 def reading_seconds(doctree: nodes.document) -> float:
@@ -76,6 +76,8 @@ def add_metatags(
         og["url"] = address + app.builder.get_target_uri(page)
     tags = [f'<meta name="description" content="{escape(told)}" />']
     tags += [f'<meta property="og:{k}" content="{escape(v)}" />' for k, v in og.items()]
+    icon = context["pathto"](ICON, resource=True)
+    tags += [f'<link rel="apple-touch-icon" href="{icon}" />']
     context["metatags"] = context.get("metatags", "") + "\n".join(tags)
 
 
