@@ -2,14 +2,15 @@
 
 `address`   buttons that appear only once the book has an address
 `cells`     code and outputs as a reader wants them
-`formulas`  mathematics, drawn while the book is built
 `heads`     the time a chapter takes; what a page tells of itself to others
-`icons`     of the theme's icons, those in use
 `lost`      the page for addresses that do not exist
 `notes`     definitions on the links to terms
-`pictures`  sizes, and loading when they are near
-`preview`   the picture beside a shared link
-`theme`     what the theme writes amiss
+`preview`   the picture beside a shared link, the icon of a telephone
+`pages`     completes the pages that were written, with these four:
+  `formulas`  mathematics, drawn while the book is built
+  `icons`     of the theme's icons, those in use
+  `pictures`  sizes, and loading when they are near
+  `theme`     what the theme writes amiss
 `complete`  a mark on a site that was built without a warning
 `gallery`   the `{gallery}` directive: a card a chapter, from its stored outputs
 `results`   the `{results}` directive: a table a task, from the stored outputs
@@ -33,20 +34,18 @@ from . import (
     formulas,
     gallery,
     heads,
-    icons,
     live,
     lost,
     notes,
-    pictures,
+    pages,
     preview,
     results,
-    theme,
     whole,
 )
 
 PARTS = (
-    *(address, cells, complete, download, formulas, gallery, heads, icons),
-    *(live, lost, notes, pictures, preview, results, theme, whole),
+    *(address, cells, complete, download, formulas, gallery, heads),
+    *(live, lost, notes, pages, preview, results, whole),
 )
 
 

@@ -66,28 +66,22 @@ def place(match: re.Match[str], svg: str) -> str:
     return f'<span class="glued">{before}{html}{after}</span>' if before or after else html
 
 
-def finish(app: Sphinx, exception: Exception | None) -> None:
+def finish(app: Sphinx, pages: dict[Path, str]) -> None:
     """Replace the TeX in every page that was written."""
-    if exception or app.builder.format != "html":
-        return
-    texts, found = {}, {}
-    for path in sorted(Path(app.outdir).rglob("*.html")):
-        text = path.read_text(encoding="utf-8")
+    found = {}
+    for path, text in pages.items():
         if matches := list(FORMULA.finditer(text)):
-            name = path.relative_to(app.outdir).as_posix()
-            texts[name] = text
-            found[name] = [(unescape(m["tex"]), m["name"] == "div") for m in matches]
+            found[str(path)] = [(unescape(m["tex"]), m["name"] == "div") for m in matches]
     for name, result in draw(found, Path(app.confdir)).items():
         for fault in result["faults"]:
             logger.warning("%s: a formula cannot be drawn: %s", name, fault)
         drawn = iter(result["drawn"])
-        text = FORMULA.sub(lambda match, drawn=drawn: place(match, next(drawn)), texts[name])
+        text = FORMULA.sub(lambda match, drawn=drawn: place(match, next(drawn)), pages[Path(name)])
         glyphs = f'<svg class="glyphs" aria-hidden="true">{result["glyphs"]}</svg></body>'
-        Path(app.outdir, name).write_text(text.replace("</body>", glyphs), encoding="utf-8")
+        pages[Path(name)] = text.replace("</body>", glyphs)
 
 
 def setup(app: Sphinx) -> None:
-    """Register the renderer and the drawing."""
+    """Register the renderer."""
     app.add_html_math_renderer("drawn", (html_visit_math, None), (html_visit_displaymath, None))
     app.connect("config-inited", without_script)
-    app.connect("build-finished", finish)

@@ -54,25 +54,16 @@ def reduce(css: str, used: set[str], static: Path) -> str:
     )
 
 
-def finish(app: Sphinx, exception: Exception | None) -> None:
+def finish(app: Sphinx, pages: dict[Path, str]) -> None:
     """Take the script out of every page, and the unused icons out of the style sheet."""
-    if exception or app.builder.format != "html":
-        return
-    out, used = Path(app.outdir), set()
-    for path in out.rglob("*.html"):
-        text = path.read_text(encoding="utf-8")
+    used = set()
+    for path, text in pages.items():
         used |= set(re.findall(r"\bfa-[a-z-]+", text))
-        if (without := SCRIPT.sub("", text)) != text:
-            path.write_text(without, encoding="utf-8")
-    styles, static = out / STYLES, out / "_static"
+        pages[path] = SCRIPT.sub("", text)
+    styles, static = Path(app.outdir, STYLES), Path(app.outdir, "_static")
     css = styles.read_text(encoding="utf-8")
     if "vendor/fontawesome" in css:  # as the theme brought it
         styles.write_text(reduce(css, used, static), encoding="utf-8")
         shutil.rmtree(static / "vendor" / "fontawesome")
         for left in static.glob("scripts/fontawesome.js*"):
             left.unlink()
-
-
-def setup(app: Sphinx) -> None:
-    """Hook into the end of a build."""
-    app.connect("build-finished", finish)

@@ -11,12 +11,9 @@ from sphinx.application import Sphinx
 PICTURE = re.compile(r'<img (?![^>]*\bwidth=)(?P<rest>[^>]*src="(?P<src>[^"]+\.png)"[^>]*)>')
 
 
-def finish(app: Sphinx, exception: Exception | None) -> None:
+def finish(app: Sphinx, pages: dict[Path, str]) -> None:
     """Complete the pictures of every page; the first of an article is not put off."""
-    if exception or app.builder.format != "html":
-        return
-    for path in Path(app.outdir).rglob("*.html"):
-        text = path.read_text(encoding="utf-8")
+    for path, text in pages.items():
         parts, end = [], 0
         for picture in PICTURE.finditer(text):
             with Image.open(path.parent / picture["src"]) as image:
@@ -25,10 +22,4 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
                 more += ' loading="lazy"'
             parts += [text[end : picture.start()], f"<img {more} {picture['rest']}>"]
             end = picture.end()
-        if parts:
-            path.write_text("".join([*parts, text[end:]]), encoding="utf-8")
-
-
-def setup(app: Sphinx) -> None:
-    """Hook into the end of a build."""
-    app.connect("build-finished", finish)
+        pages[path] = "".join([*parts, text[end:]])

@@ -22,19 +22,10 @@ INDEX = r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js"></
 WAITING = re.compile(r'<script (?=src="[^"]*_static/(?!documentation_options)[^"]*\.js)')
 
 
-def finish(app: Sphinx, exception: Exception | None) -> None:
+def finish(app: Sphinx, pages: dict[Path, str]) -> None:
     """Mend every page; the page that searches needs its scripts at once."""
-    if exception or app.builder.format != "html":
-        return
-    for path in Path(app.outdir).rglob("*.html"):
-        text = path.read_text(encoding="utf-8")
+    for path, text in pages.items():
         mended = re.sub("|".join(AMISS), "", text)
         if path.name != "search.html":
             mended = WAITING.sub("<script defer ", re.sub(INDEX, "", mended))
-        if mended != text:
-            path.write_text(mended, encoding="utf-8")
-
-
-def setup(app: Sphinx) -> None:
-    """Hook into the end of a build."""
-    app.connect("build-finished", finish)
+        pages[path] = mended
