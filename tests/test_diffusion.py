@@ -336,22 +336,24 @@ def test_every_sampler_can_be_called_alike(df):
     assert set(df.COUNTS) == set(df.samplers())
 
 
-def test_shifted_steps_are_short_near_the_noise(df):
+def test_the_last_step_leaps(df):
     z, seen = torch.randn(5, 2).double(), []
 
     def predict(x_t: Tensor, t: Tensor) -> Tensor:
         seen.append(t.item())
         return x_t * t
 
-    df.shifted_euler(predict, z, 10, kappa=5.0)
-    times = torch.tensor([*seen, 0.0])
-    assert seen[0] == 1
-    assert seen[5] == pytest.approx(5 * 0.5 / (1 + 4 * 0.5))  # u = 1/2
-    lengths = -times.diff()
-    assert (lengths > 0).all()
-    assert (lengths.diff() > 0).all()
-    equal = df.shifted_euler(predict, z, 10, kappa=1.0)
+    df.leaping_euler(predict, z, 10, tau=0.4)
+    assert seen == pytest.approx(torch.linspace(1, 0.4, 10).tolist())
+    equal = df.leaping_euler(predict, z, 10, tau=0.1)
     assert torch.allclose(equal, df.euler(predict, z, 10))
+    once = df.leaping_euler(predict, z, 1)
+    assert torch.allclose(once, df.euler(predict, z, 1))
+
+
+def test_a_leap_lands_on_the_guess(df):
+    x_0, z = torch.full((5, 2), 0.3).double(), torch.randn(5, 2).double()
+    assert torch.allclose(df.leaping_euler(lambda x_t, t: (x_t - x_0) / t, z, 4), x_0)
 
 
 def test_dice_leave_the_last_step_alone(df):
