@@ -39,8 +39,8 @@ bench: $(READY)  ## measure our networks beside their peers (minutes; never part
 	$(BIN)/python tools/bench.py
 
 lighthouse: $(SITE)  ## let Lighthouse judge three pages in chromium (minutes; never part of the tests)
-	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tools/lighthouse --loglevel=error
-	$(BIN)/python tools/lighthouse/run.py
+	@$(BIN)/npm ci --prefix tools/lighthouse --loglevel=error
+	$(BIN)/python tools/lighthouse.py
 
 lint: $(READY)  ## check the style of helpers, notebooks, tests and tools
 	$(BIN)/ruff check .

@@ -12,9 +12,7 @@ has no peer: it times the networks inside the built site's playground (`make boo
 from __future__ import annotations
 
 import io
-import shutil
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -23,9 +21,10 @@ from functools import partial
 import skimage
 import torch
 import torch.nn.functional as F
-from nbsource import NOTEBOOKS, definitions, find
+from browser import launch, serve
+from nbsource import NOTEBOOKS, ROOT, definitions, find
 from PIL import Image
-from playwright.sync_api import Browser, Error, Page
+from playwright.sync_api import Browser, Page, sync_playwright
 from torch import Tensor, nn
 
 
@@ -267,51 +266,35 @@ def fwi(runs: int = 7) -> None:
 
 def live() -> None:
     """The playground in a browser: seconds to the first answer, digits a second, one photograph."""
-    from playwright.sync_api import sync_playwright
-
-    site = NOTEBOOKS.parent / "_build" / "html"
+    site = ROOT / "_build" / "html"
     if not (site / "book" / "playground.html").is_file():
         raise SystemExit("There is no built site: run `make book` first.")
-    port = "8765"
-    serve = [sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1"]
-    server = subprocess.Popen(serve, cwd=site, stderr=subprocess.DEVNULL)
-    try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
-                args=["--no-sandbox", "--disable-background-networking"],
-            )
-            print("Networks in the browser, one thread of WebAssembly")
-            for demo in ("generate", "classify", "encode", "flow", "denoise", "tomography"):
-                page, seconds = start_demo(browser, port, demo)
-                print(f"  {demo:12s} first answer {seconds:5.2f} s after the click")
-                if demo == "generate":
-                    page.get_by_role("button", name="Walk").click()
-                    page.wait_for_timeout(5000)
-                    print(" ", page.locator("[data-demo=generate] figcaption").last.inner_text())
-                page.close()
-            page, seconds = start_demo(browser, port, "enlarge")
-            photo = (255 * torch.rand(768, 768, 3)).byte().numpy()
-            buffer = io.BytesIO()
-            Image.fromarray(photo).save(buffer, "PNG")
-            file = {"name": "p.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
-            page.locator("[data-demo=enlarge] input[type=file]").set_input_files(file)
-            said = page.locator("[data-demo=enlarge]").get_by_text("256 by 256 pixels")
-            print(f"  enlarge      first answer {seconds:5.2f} s; then {said.inner_text()[:60]}")
-            browser.close()
-    finally:
-        server.terminate()
+    with serve(site) as address, sync_playwright() as playwright:
+        browser = launch(playwright)
+        print("Networks in the browser, one thread of WebAssembly")
+        for demo in ("generate", "classify", "encode", "flow", "denoise", "tomography"):
+            page, seconds = start_demo(browser, address, demo)
+            print(f"  {demo:12s} first answer {seconds:5.2f} s after the click")
+            if demo == "generate":
+                page.get_by_role("button", name="Walk").click()
+                page.wait_for_timeout(5000)
+                print(" ", page.locator(".igr-live-panel figcaption").inner_text())
+            page.close()
+        page, seconds = start_demo(browser, address, "enlarge")
+        photo = (255 * torch.rand(768, 768, 3)).byte().numpy()
+        buffer = io.BytesIO()
+        Image.fromarray(photo).save(buffer, "PNG")
+        file = {"name": "p.png", "mimeType": "image/png", "buffer": buffer.getvalue()}
+        page.locator("[data-demo=enlarge] input[type=file]").set_input_files(file)
+        said = page.locator("[data-demo=enlarge]").get_by_text("256 by 256")
+        print(f"  enlarge      first answer {seconds:5.2f} s; then {said.inner_text()}")
+        browser.close()
 
 
-def start_demo(browser: Browser, port: str, demo: str) -> tuple[Page, float]:
+def start_demo(browser: Browser, address: str, demo: str) -> tuple[Page, float]:
     """A fresh profile with the demo started, and the seconds from the click to its first answer."""
     page = browser.new_context().new_page()
-    for _ in range(50):  # the server needs a moment
-        try:
-            page.goto(f"http://127.0.0.1:{port}/book/playground.html")
-            break
-        except Error:
-            time.sleep(0.1)
+    page.goto(f"{address}/book/playground.html")
     began = time.perf_counter()
     page.locator(f"[data-demo={demo}]").get_by_role("button", name="Start").click()
     page.wait_for_selector(f"[data-demo={demo}][data-state=running]", timeout=60_000)

@@ -6,35 +6,29 @@ is installed; a page's line is the median of three looks, because a busy machine
 
 from __future__ import annotations
 
-import functools
 import gzip
 import json
 import os
 import shutil
 import subprocess
 import sys
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-SITE = HERE.parent.parent / "_build" / "html"
+from browser import Quiet, chromium, serve
+from nbsource import ROOT
+
 PAGES = ("book/intro.html", "notebooks/03_gan.html", "book/playground.html")
 KINDS = ("performance", "accessibility", "best-practices", "seo")
 LOOKS = 3
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TEXTS = (".html", ".css", ".js", ".mjs", ".svg", ".json")
 
 
-class Compressed(SimpleHTTPRequestHandler):
-    """Serve texts with gzip over connections that stay open, and say nothing."""
+class Compressed(Quiet):
+    """Serve texts with gzip over connections that stay open."""
 
     protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        """Keep the table alone on the screen."""
 
     def do_GET(self) -> None:
         """Answer with the compressed text, or as a plain server would."""
@@ -53,13 +47,12 @@ class Compressed(SimpleHTTPRequestHandler):
 
 def look(address: str, desktop: bool) -> dict[str, Any]:
     """Let Lighthouse load a page once; return what it reports."""
-    program = HERE / "node_modules" / "lighthouse" / "cli" / "index.js"
+    program = ROOT / "tools" / "lighthouse" / "node_modules" / "lighthouse" / "cli" / "index.js"
     places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = [shutil.which("node", path=places) or "node", str(program), address]
     command += ["--output=json", "--quiet", "--chrome-flags=--headless=new --no-sandbox"]
     command += [f"--only-categories={','.join(KINDS)}", *(["--preset=desktop"] * desktop)]
-    chromium = next(filter(None, map(shutil.which, BROWSERS)), "")
-    environment = {**os.environ, "CHROME_PATH": chromium}
+    environment = {**os.environ, "CHROME_PATH": chromium() or ""}
     run = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8")
     if run.returncode:
         raise RuntimeError(run.stderr)
@@ -68,22 +61,18 @@ def look(address: str, desktop: bool) -> dict[str, Any]:
 
 def main() -> None:
     """Serve the site, look at each page as a desktop and as a telephone, and print the table."""
-    handler = functools.partial(Compressed, directory=str(SITE))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     print(f"{'page':<24} {'device':<8} {'  '.join(KINDS)}  KB")
-    for page in PAGES:
-        for device in ("desktop", "mobile"):
-            address = f"http://127.0.0.1:{server.server_port}/{page}"
-            looks = [look(address, device == "desktop") for _ in range(LOOKS)]
-            scores = [median(100 * l["categories"][k]["score"] for l in looks) for k in KINDS]
-            load = looks[0]["audits"]["total-byte-weight"]["numericValue"] / 1000
-            cells = "  ".join(f"{s:{len(k)}.0f}" for s, k in zip(scores, KINDS, strict=True))
-            print(f"{page:<24} {device:<8} {cells}  {load:.0f}", flush=True)
-            for name, audit in looks[0]["audits"].items():
-                if audit["score"] is not None and audit["score"] < 0.9:
-                    print(f"    {name} {audit['score']} {audit.get('displayValue', '')}")
-    server.shutdown()
+    with serve(ROOT / "_build" / "html", Compressed) as address:
+        for page in PAGES:
+            for device in ("desktop", "mobile"):
+                looks = [look(f"{address}/{page}", device == "desktop") for _ in range(LOOKS)]
+                scores = [median(100 * l["categories"][k]["score"] for l in looks) for k in KINDS]
+                load = looks[0]["audits"]["total-byte-weight"]["numericValue"] / 1000
+                cells = "  ".join(f"{s:{len(k)}.0f}" for s, k in zip(scores, KINDS, strict=True))
+                print(f"{page:<24} {device:<8} {cells}  {load:.0f}", flush=True)
+                for name, audit in looks[0]["audits"].items():
+                    if audit["score"] is not None and audit["score"] < 0.9:
+                        print(f"    {name} {audit['score']} {audit.get('displayValue', '')}")
 
 
 if __name__ == "__main__":
