@@ -20,7 +20,7 @@ serve: $(SITE)  ## serve the built site on this machine (port=8000)
 	@echo "The book is at http://localhost:$(or $(port),8000)/ (stop with Ctrl-C)."
 	@$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(or $(port),8000)
 
-test: $(READY) $(SCRIPTS)  ## run every notebook and every test; ends with what each notebook cost
+test: $(SITE)  ## run every notebook and every test; ends with what each notebook cost
 	$(BIN)/pytest
 
 execute: $(READY)  ## run notebooks again and store their outputs (nb=03_gan for one)
@@ -66,10 +66,10 @@ $(READY): requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-# What the pages take from npm, at the versions and checksums of package-lock.json. Node.js itself
+# What the pages take from npm, at the versions and checksums of package-lock.json. npm itself
 # comes with the environment above.
 $(SCRIPTS): $(READY) package.json package-lock.json
-	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --loglevel=error
+	@$(BIN)/npm ci --loglevel=error
 
 # Always from scratch: Sphinx repeats no warning for a page that it takes from its cache, so a
 # second try at a faulty book would pass. The build leaves the file only when it had no warning.
