@@ -7,7 +7,6 @@ put there while the site is built, so that the notebook itself holds nothing tha
 
 from __future__ import annotations
 
-import html
 import json
 import re
 import shutil
@@ -41,56 +40,64 @@ DEMOS = {
         "notebooks/03_gan",
         ("gan_generator",),
         "fig-gan-directions",
-        "The generator, live: six sliders move $z$ along six random directions and the digit "
-        "follows; *Walk* lets $z$ wander over the sphere on which Gaussian noise lies.",
+        "The generator, live. It makes a digit of 64 random numbers, $z$; near codes make similar "
+        "digits. Each slider adds a multiple of one random direction to $z$, which means nothing "
+        "by itself: is there a place between two digits that is neither? *Walk* lets $z$ wander "
+        "over the sphere on which Gaussian noise lies.",
     ),
     "encode": Demo(
         "notebooks/04_vae",
         ("vae_encoder", "vae_decoder"),
         "fig-vae-pca",
         "Encoder and decoder, live: write a digit, see what 24 numbers keep of it, and move the "
-        "six of which the encoder is surest.",
+        "six of which the encoder is surest. Both have seen 4,000 digits and nothing else: write "
+        "a house, and see what they make of it.",
     ),
     "classify": Demo(
         "notebooks/05_cnn",
         ("cnn_classifier",),
         "fig-cnn-opening",
         "The classifier, live: write a digit with mouse or finger and see what the network takes "
-        "it for. What happens if you write a letter?",
+        "it for. It has seen digits on patches of photographs, and nothing else; it always "
+        "answers with a digit. What happens if you write a letter?",
     ),
     "enlarge": Demo(
         "notebooks/06a_super_resolution",
         ("espcn_x3",),
         "fig-sr-opening",
         "Super-resolution, live: a photograph of yours is made small, then enlarged by a formula "
-        "and by the network. Move the divider between the two.",
+        "and by the network. Move the divider between them. The network has learned from "
+        "photographs: what it adds was likely in those, and need not be in yours. Try a drawing, "
+        "or a page of text.",
     ),
     "denoise": Demo(
         "notebooks/06b_denoising",
         ("denoiser_sigma25",),
         "fig-dn-opening",
-        "The denoiser, live: noise is added to a photograph of yours and taken away. Add more "
-        "than it was trained for, or less, or none.",
+        "The denoiser, live: noise is added to a photograph of yours and taken away; move the "
+        "divider. In training it saw one level of noise, 25 of 255 grey levels. It has no "
+        "additive constants, so that what is twice as bright and twice as noisy gives twice the "
+        "answer, and other levels need not ruin it: try 60. At 0, what does it wipe away?",
     ),
     "tomography": Demo(
         "notebooks/06c_tomography",
-        ("ct_unet",),
+        ("ct_unet", "ct_reconstructor"),
         "fig-ct-opening",
-        "Tomography, live: choose the views and the noise; filtered back-projection, the U-Net "
-        "and, at the 30 views that it was made for, learned primal-dual answer.",
+        "Tomography, live: a random body of ellipses, as in the training, is seen from some "
+        "angles. Filtered back-projection smears each view back over the image; with few views "
+        "the smears do not cancel, and stay as streaks. The networks know what such bodies look "
+        "like. Go down to 10 views, then 4: what does the U-Net draw where it knows nothing?",
     ),
     "flow": Demo(
         "notebooks/07a_diffusion",
         ("flow_generator",),
         "fig-df-opening",
-        "The flow, live: noise becomes a digit of the class that you choose, in as many steps as "
-        "you like, with as much guidance as you like.",
+        "The flow, live: noise, at $t = 1$, becomes a digit of the class that you choose, at "
+        "$t = 0$. At how many steps can you read it? The guidance $w$ weighs the class: at 0 it "
+        "is ignored, at 1 used as learned, above 1 exaggerated.",
     ),
 }
-FALLBACK = (
-    "A button to start it appears where JavaScript is on. Nothing that you draw or open leaves "
-    "this page."
-)
+OFF = "A button that starts the network in this page appears where JavaScript is on."
 
 
 class Live(SphinxDirective):
@@ -109,21 +116,18 @@ class Live(SphinxDirective):
         stored = dict(notebook.figures())[demo.figure]
         saved = stored.save(self.env.app, f"live-{name}")
         picture = nodes.image(uri=saved, alt=stored.alt, loading="lazy")
-        words, messages = self.state.inline_text(f"{demo.caption} {FALLBACK}", self.lineno)
+        words, messages = self.state.inline_text(demo.caption, self.lineno)
         figure = nodes.figure("", picture, nodes.caption("", "", *words))
-        size = sum(path.stat().st_size for path in needs(root, demo))
+        networks = (root / "book/_static/models" / f"{model}.onnx" for model in demo.models)
+        runtime = root / "node_modules/onnxruntime-web/dist" / RUNTIME[-1]
         start = (
-            f'<div class="igr-live" data-demo="{name}" '
-            f'data-models="{html.escape(" ".join(demo.models))}" data-bytes="{size}">'
+            f'<div class="igr-live" data-demo="{name}" data-models="{" ".join(demo.models)}" '
+            f'data-bytes="{sum(path.stat().st_size for path in networks)}" '
+            f'data-runtime="{runtime.stat().st_size}">'
         )
+        end = f'<p class="igr-live-off">{OFF}</p></div>'
         return [nodes.raw("", start, format="html"), figure, *messages,
-                nodes.raw("", "</div>", format="html")]  # fmt: skip
-
-
-def needs(root: Path, demo: Demo) -> list[Path]:
-    """What the start button fetches: the runtime and the networks."""
-    networks = [root / "book/_static/models" / f"{name}.onnx" for name in demo.models]
-    return [root / "node_modules/onnxruntime-web/dist" / RUNTIME[-1], *networks]
+                nodes.raw("", end, format="html")]  # fmt: skip
 
 
 def add_to_chapter(app: Sphinx, docname: str, source: list[str]) -> None:

@@ -1,24 +1,23 @@
 // The classifier: a digit is written, and ten bars say what the network takes it for.
 import { run } from "./models.js";
 import { writingPad } from "./pad.js";
-import { element, latest } from "./page.js";
+import { element, latest, status } from "./page.js";
 
-export const start = async (stage, samples) => {
+export const start = async (stage, samples, tell) => {
   const bars = Array.from({ length: 10 }, (_, k) =>
     element("tr", {}, element("th", { scope: "row", textContent: k }), element("td"), element("td")));
-  const said = element("p", { className: "igr-live-said" });
-  said.setAttribute("role", "status");
+  const said = status();
   const show = (p) => {
-    bars.forEach((row, k) => {
-      row.cells[1].style.setProperty("--share", p[k]);
-      row.cells[2].textContent = `${(100 * p[k]).toFixed(1)}%`;
-      row.classList.toggle("most", p[k] > 0 && p[k] === Math.max(...p));
-    });
     const most = p.indexOf(Math.max(...p));
-    said.textContent = p[most] ? `The network reads a ${most}.` : "Write a digit.";
+    bars.forEach((row, k) => {
+      row.cells[1].style.setProperty("--share", p[k] ?? 0);
+      row.cells[2].textContent = k in p ? `${(100 * p[k]).toFixed(1)}%` : "–";
+      row.classList.toggle("most", k === most);
+    });
+    said.textContent = most < 0 ? "Write a digit." : `The network reads ${most === 8 ? "an" : "a"} ${most}.`;
   };
-  const classify = latest(async (digit) => {
-    if (!digit) return show(Array(10).fill(0));
+  const classify = latest(tell, async (digit) => {
+    if (!digit) return show([]);
     const y = new Float32Array(3 * 32 * 32); // white on black, two pixels of margin, in three channels
     for (let c = 0; c < 3; c++)
       for (let i = 0; i < 28; i++)
@@ -32,5 +31,5 @@ export const start = async (stage, samples) => {
   const pad = await writingPad(samples, classify);
   stage.append(pad, element("div", { className: "igr-live-controls" }, said,
     element("table", { className: "igr-live-bars" }, element("tbody", {}, ...bars))));
-  pad.show(3);
+  await pad.show(3);
 };

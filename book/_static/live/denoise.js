@@ -1,20 +1,18 @@
 // Denoising: noise is added to the reader's photograph, and taken away again.
 import { run } from "./models.js";
-import { choice, element, latest, slider } from "./page.js";
+import { latest, slider, status } from "./page.js";
 import { divided, dropZone } from "./photo.js";
 import { apply, colours, gaussian, luma, paint, plane, psnr } from "./pixels.js";
 
-const SIDE = 320;
+const SIDE = 324; // larger photographs are shrunk to it
 
-export const start = async (stage, samples) => {
+export const start = async (stage, samples, tell) => {
   const pictures = divided("noisy", "network");
-  const said = element("p", { className: "igr-live-said" });
-  said.setAttribute("role", "status");
+  const said = status();
   let x;
   let level = 25;
-  const denoise = latest(async () => {
+  const denoise = latest(tell, async () => {
     if (!x) return;
-    said.textContent = "Denoising …";
     const n = plane(gaussian(x.data.length, 1), x.H, x.W);
     const y = apply((v, e) => v + (level / 255) * e, x, n);
     const began = performance.now();
@@ -24,12 +22,12 @@ export const start = async (stage, samples) => {
     paint(pictures.below, y);
     paint(pictures.above, x_hat);
     pictures.say(
-      level ? `y = x + n, ${psnr(y, x).toFixed(1)} dB` : "your photograph as it is",
-      level ? `f(y), ${psnr(x_hat, x).toFixed(1)} dB` : "f(y)",
+      level ? `y = x + n, ${psnr(y, x).toFixed(1)} dB` : "x, without noise",
+      `network, ${psnr(x_hat, x).toFixed(1)} dB`,
     );
-    said.textContent = `${x.W} by ${x.H} pixels in ${seconds.toFixed(1)} s. The network was trained for noise of 25/255, and for no other.`;
+    said.textContent = `${x.W} by ${x.H} pixels, in grey as the network was trained, in ${seconds.toFixed(1)} s.`;
   });
-  const zone = await dropZone(samples, SIDE, (canvas) => {
+  const zone = dropZone(stage, samples, SIDE, tell, (canvas) => {
     x = luma(colours(canvas));
     return denoise();
   });

@@ -1,41 +1,57 @@
 // The VAE: a digit is written, encoded and decoded; sliders change its code.
 import { run } from "./models.js";
 import { writingPad } from "./pad.js";
-import { element, latest, panel, picture, slider } from "./page.js";
+import { button, element, latest, panel, picture, slider } from "./page.js";
 import { paint, plane } from "./pixels.js";
 
 const LENGTH = 24;
 const SLIDERS = 6;
+const EMPTY = plane(new Float32Array(784), 28);
 
-export const start = async (stage, samples) => {
+const encoded = (x) => run("vae_encoder", { x: { data: x, dims: [x.length / 784, 1, 28, 28] } });
+
+// The coordinates of which the encoder is surest over the examples, in their own order.
+const surest = async (examples) => {
+  const x = new Float32Array(784 * examples.length);
+  examples.forEach((one, k) => x.set(one.data, 784 * k));
+  const { logvar } = await encoded(x);
+  const sums = Array.from({ length: LENGTH }, (_, i) => examples.reduce((sum, _, k) => sum + logvar.data[LENGTH * k + i], 0));
+  return [...sums.keys()].sort((i, j) => sums[i] - sums[j]).slice(0, SLIDERS).sort((i, j) => i - j);
+};
+
+export const start = async (stage, samples, tell) => {
   const [seen, made] = [picture("The digit as the encoder sees it", 28), picture("The decoder's answer", 28)];
+  const answer = panel("the decoder’s answer", made);
   let z = new Float32Array(LENGTH);
-  let sure = []; // the coordinates of which the encoder is surest
-  const decode = latest(async () => {
+  const decode = latest(tell, async () => {
     const { x } = await run("vae_decoder", { z: { data: z, dims: [1, LENGTH] } });
     paint(made, plane(x.data, 28));
   });
-  const sliders = Array.from({ length: SLIDERS }, (_, k) =>
-    slider("z", { min: -3, max: 3, step: 0.05, value: 0 }, (value) => {
-      z[sure[k]] = value;
-      decode();
-    }, (v) => v.toFixed(2)),
-  );
-  const encode = latest(async (digit) => {
-    const given = digit ?? plane(new Float32Array(784), 28);
-    paint(seen, given);
-    const { mu, logvar } = await run("vae_encoder", { x: { data: given.data, dims: [1, 1, 28, 28] } });
-    z = mu.data;
-    sure = [...logvar.data.keys()].sort((i, j) => logvar.data[i] - logvar.data[j]).slice(0, SLIDERS);
-    sliders.forEach((one, k) => {
-      one.firstChild.textContent = `z${String(sure[k] + 1).replace(/\d/g, (d) => "₀₁₂₃₄₅₆₇₈₉"[d])} = `;
-      one.set(z[sure[k]]);
-    });
+  let given = null;
+  const encode = latest(tell, async () => {
+    controls.disabled = !given;
+    paint(seen, given ?? EMPTY);
+    answer.say(given ? "the decoder’s answer" : "Write a digit.");
+    if (!given) return paint(made, EMPTY);
+    z = (await encoded(given.data)).mu.data;
+    shown.forEach((i, k) => sliders[k].set(z[i]));
     await decode();
   });
-  const pad = await writingPad(samples, encode);
-  const pair = element("div", { className: "igr-live-pair" },
-    panel("x, as the encoder sees it", seen), panel("the decoder’s answer", made));
-  stage.append(pad, pair, element("div", { className: "igr-live-controls" }, ...sliders));
-  pad.show(5);
+  const pad = await writingPad(samples, (digit) => {
+    given = digit;
+    return encode();
+  });
+  const shown = await surest(pad.examples);
+  const sliders = shown.map((i) => {
+    const name = `z${String(i + 1).replace(/\d/g, (d) => "₀₁₂₃₄₅₆₇₈₉"[d])} =`;
+    return slider(name, { min: -3, max: 3, step: 0.05, value: 0 }, (value) => {
+      z[i] = value;
+      decode();
+    }, (v) => v.toFixed(2));
+  });
+  const pair = element("div", { className: "igr-live-pair" }, panel("x, as the encoder sees it", seen), answer);
+  const controls = element("fieldset", { className: "igr-live-controls" }, pair, ...sliders,
+    element("p", {}, button("Back to the encoder’s code", encode)));
+  stage.append(pad, controls);
+  await pad.show(5);
 };

@@ -1,41 +1,56 @@
 // Super-resolution: the reader's photograph, enlarged by a formula and by a network.
 import { load, run } from "./models.js";
-import { choice, element, latest } from "./page.js";
+import { choice, element, latest, status } from "./page.js";
 import { divided, dropZone } from "./photo.js";
 import { apply, colours, paint, plane, psnr, resize, studio } from "./pixels.js";
 
 const NETWORKS = { 3: "espcn_x3", 4: "srresnet_x4" };
-const SIDE = 256; // of what is enlarged; larger pictures are shrunk to it
+const SIDE = 768; // larger photographs are shrunk to it
 const rounded = (v) => Math.min(255, Math.max(0, Math.round(255 * v))) / 255;
 
-export const start = async (stage, samples) => {
-  const pictures = divided("bicubic", "network");
-  const said = element("p", { className: "igr-live-said" });
-  said.setAttribute("role", "status");
+// Every pixel s times, down and across.
+const repeated = (p, s) =>
+  plane(Float32Array.from({ length: p.data.length * s * s }, (_, k) => {
+    const [i, j] = [Math.floor(k / (p.W * s)), k % (p.W * s)];
+    return p.data[p.W * Math.floor(i / s) + Math.floor(j / s)];
+  }), p.H * s, p.W * s);
+
+export const start = async (stage, samples, tell) => {
+  const pictures = divided("the other picture", "network");
+  const said = status();
   let photo;
   let s = 3;
-  const enlarge = latest(async () => {
+  let left = "bicubic";
+  let others = {}; // what may stand at the left of the divider: name -> planes and words
+  const compare = () => {
+    paint(pictures.below, others[left].planes);
+    pictures.say(others[left].words, others.network.words);
+  };
+  const enlarge = latest(tell, async () => {
     if (!photo) return;
-    said.textContent = "Enlarging …";
-    const whole = colours(photo).map((p) => resize(p, s * Math.floor(p.H / s), s * Math.floor(p.W / s)));
-    const [H, W] = [whole[0].H, whole[0].W];
-    const y = whole.map((p) => apply(rounded, resize(p, H / s, W / s))); // what the camera measured
-    const began = performance.now();
+    const x = colours(photo); // the truth
+    const [H, W] = [x[0].H, x[0].W];
+    const y = x.map((p) => apply(rounded, resize(p, H / s, W / s))); // what the camera measured
     await load([NETWORKS[s]]);
+    const began = performance.now();
     const detail = await run(NETWORKS[s], { y: { data: studio(y).data, dims: [1, 1, H / s, W / s] } });
     const seconds = (performance.now() - began) / 1000;
     const formula = y.map((p) => resize(p, H, W));
-    const before = studio(formula);
+    const [before, truth] = [studio(formula), studio(x)];
     const luma = plane(detail.x.data, H, W);
     // The network's detail is in the luma alone; the colours stay those of the formula.
     const network = formula.map((p) => apply((v, now, was) => v + ((now - was) * 255) / 219, p, luma, before));
-    paint(pictures.below, formula);
+    others = {
+      bicubic: { planes: formula, words: `bicubic, ${psnr(before, truth).toFixed(1)} dB` },
+      "what was measured": { planes: y.map((p) => repeated(p, s)), words: "y, what was measured" },
+      "the truth": { planes: x, words: "x, the truth" },
+      network: { words: `network, ${psnr(luma, truth).toFixed(1)} dB` },
+    };
     paint(pictures.above, network);
-    const truth = studio(whole);
-    pictures.say(`bicubic, ${psnr(before, truth).toFixed(1)} dB`, `network, ${psnr(luma, truth).toFixed(1)} dB`);
-    said.textContent = `${W / s} by ${H / s} pixels, enlarged ${s} times in ${seconds.toFixed(1)} s. The photograph was shrunk first, so that there is a truth to compare with.`;
+    compare();
+    said.textContent = `The truth has ${W} by ${H} pixels. It was shrunk to ${W / s} by ${H / s}, and from those the network enlarged it ${s} times in ${seconds.toFixed(1)} s.`;
   });
-  const zone = await dropZone(samples, SIDE * s, (canvas) => {
+  const zone = dropZone(stage, samples, SIDE, tell, (canvas) => {
     photo = canvas;
     return enlarge();
   });
@@ -43,6 +58,10 @@ export const start = async (stage, samples) => {
     s = Number(value);
     enlarge();
   });
-  stage.append(zone, element("p", {}, factor), pictures, said);
+  const beside = choice("beside the network", ["bicubic", "what was measured", "the truth"], (value) => {
+    left = value;
+    if (photo) compare();
+  });
+  stage.append(zone, element("p", {}, factor, beside), pictures, said);
   await zone.sample();
 };

@@ -3,7 +3,9 @@ import { run } from "./models.js";
 import { button, choice, element, latest, panel, picture, slider } from "./page.js";
 import { gaussian, paint, plane } from "./pixels.js";
 
-export const start = async (stage) => {
+const SECONDS = 0.8; // that a walk takes at least, so that it can be watched
+
+export const start = async (stage, samples, tell) => {
   const canvas = picture("The image on its way from noise to a digit", 28);
   const shown = panel("", canvas);
   const wanted = { label: 7, steps: 10, w: 1, seed: 1 };
@@ -16,19 +18,21 @@ export const start = async (stage) => {
     };
     return (await run("flow_generator", feeds)).velocity.data;
   };
-  const draw = latest(async () => {
+  const draw = latest(tell, async () => {
     const { label, steps, w, seed } = wanted;
     let x = gaussian(784, seed);
-    for (let k = steps; k > 0; k--) {
+    for (let k = steps; ; k--) {
       const t = k / steps;
+      paint(canvas, plane(x, 28), -1, 1);
+      shown.say(`t = ${t.toFixed(2)}${{ 0: ", the digit", 1: ", noise" }[t] ?? ""}`);
+      if (!k) break;
+      await new Promise((resolve) => setTimeout(resolve, (1000 * SECONDS) / steps));
       let u = await velocity(x, t, label);
       if (w !== 1) {
         const untold = await velocity(x, t, 10); // label 10: "not told"
         u = u.map((v, i) => untold[i] + w * (v - untold[i]));
       }
       x = x.map((v, i) => v - u[i] / steps);
-      paint(canvas, plane(x, 28), -1, 1);
-      shown.say(`t = ${((k - 1) / steps).toFixed(2)}`);
     }
   });
   const set = (name) => (value) => {

@@ -1,15 +1,14 @@
 // The page's side of the worker: `load` networks, `run` one, both by their names in the manifest.
 let worker;
 let count = 0;
-let received = 0;
-let listener = () => {};
+const listeners = new Set();
 const waiting = new Map();
 
 const ask = (task) => {
   if (!worker) {
     worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
     worker.onmessage = ({ data }) => {
-      if (data.received) return listener((received += data.received));
+      if (data.received) return listeners.forEach((listener) => listener(data));
       const { resolve, reject } = waiting.get(data.id);
       waiting.delete(data.id);
       data.error ? reject(new Error(data.error)) : resolve(data.result);
@@ -26,11 +25,17 @@ const ask = (task) => {
   });
 };
 
-// Fetches networks; `onBytes` hears how many bytes have come so far.
-export const load = (names, onBytes = () => {}) => {
-  received = 0;
-  listener = onBytes;
-  return Promise.all(names.map((name) => ask({ name })));
+// Fetches networks; `onBytes` hears how many of their bytes, and of the runtime's, have come so far.
+export const load = async (names, onBytes = () => {}) => {
+  let sum = 0;
+  const listener = ({ name, received }) =>
+    ["runtime", ...names].includes(name) && onBytes((sum += received));
+  listeners.add(listener);
+  try {
+    await Promise.all(names.map((name) => ask({ name })));
+  } finally {
+    listeners.delete(listener);
+  }
 };
 
 // feeds and answers: port -> {data, dims}, data a Float32Array.

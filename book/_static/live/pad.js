@@ -1,6 +1,6 @@
 // A pad to write a digit on, with mouse, finger or pen, and examples for those who cannot.
-import { button, element, picture } from "./page.js";
-import { plane } from "./pixels.js";
+import { button, element, fetched, picture } from "./page.js";
+import { colours, plane } from "./pixels.js";
 
 const SIDE = 280;
 
@@ -26,12 +26,15 @@ const centred = (pad) => {
   return plane(Float32Array.from({ length: 784 }, (_, i) => found[4 * i] / 255), 28);
 };
 
-// The pad's element; `act` hears each new digit as a plane of 28 by 28, or null for an empty pad.
+// The pad's element; `act` hears each new digit as a plane of 28 by 28, or null for an empty pad. It
+// has the ten `examples`, and `show` puts one of them on the pad.
 export const writingPad = async (samples, act) => {
   const pad = picture("A pad: write a digit here with mouse or finger", SIDE);
   pad.className = "igr-live-pad";
   const ink = pad.getContext("2d", { willReadFrequently: true });
+  let sample = false; // whether an example stands there, which the first stroke wipes off
   const clear = () => {
+    sample = false;
     ink.fillStyle = "black";
     ink.fillRect(0, 0, SIDE, SIDE);
   };
@@ -51,26 +54,33 @@ export const writingPad = async (samples, act) => {
     act(centred(pad));
   };
   pad.onpointerdown = (event) => {
+    if (!event.isPrimary) return; // a second finger, or the palm
     pad.setPointerCapture(event.pointerId);
-    from = place(event);
-    stroke(from);
+    if (sample) clear();
+    const [x, y] = (from = place(event));
+    stroke([x + 0.01, y]); // a line of no length would leave no dot
   };
-  pad.onpointermove = (event) => from && stroke(place(event));
-  pad.onpointerup = pad.onpointercancel = () => (from = null);
+  pad.onpointermove = (event) => event.isPrimary && from && stroke(place(event));
+  pad.onpointerup = pad.onpointercancel = (event) => event.isPrimary && (from = null);
 
-  const examples = await createImageBitmap(await (await fetch(new URL("digits.png", samples))).blob());
+  const ten = await createImageBitmap(await fetched(new URL("digits.png", samples)));
   const show = (k) => {
     clear();
-    ink.drawImage(examples, 28 * k, 0, 28, 28, 0, 0, SIDE, SIDE);
-    act(centred(pad));
+    sample = true;
+    ink.drawImage(ten, 28 * k, 0, 28, 28, 0, 0, SIDE, SIDE);
+    return act(centred(pad));
   };
-  const write = element("p", { className: "igr-live-examples" }, "or take a held-out ");
+  const examples = Array.from({ length: 10 }, (_, k) => {
+    const one = element("canvas", { width: 28, height: 28 });
+    one.getContext("2d").drawImage(ten, 28 * k, 0, 28, 28, 0, 0, 28, 28);
+    return colours(one)[0];
+  });
+  const write = element("p", { className: "igr-live-examples" }, "or take one that it did not learn from: ");
   for (let k = 0; k < 10; k++) write.append(button(String(k), () => show(k)));
   const wipe = button("Clear", () => {
     clear();
     act(null);
   });
   const whole = element("div", {}, pad, element("p", {}, wipe), write);
-  whole.show = show;
-  return whole;
+  return Object.assign(whole, { examples, show });
 };

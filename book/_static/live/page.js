@@ -10,17 +10,18 @@ export const button = (text, act) =>
 
 // A labelled slider; `act` hears its number, and `show` turns it into words.
 export const slider = (text, { min, max, step, value }, act, show = String) => {
-  const said = element("span", { textContent: show(value) });
+  const said = element("span");
   const input = element("input", { type: "range", min, max, step });
-  input.value = value;
-  input.oninput = () => {
-    said.textContent = show(input.valueAsNumber);
-    act(input.valueAsNumber);
-  };
   const label = element("label", { className: "igr-live-slider" }, `${text} `, said, input);
+  const say = () => (said.textContent = show(input.valueAsNumber).replace("-", "−"));
   label.set = (number) => {
     input.value = number;
-    said.textContent = show(input.valueAsNumber);
+    say();
+  };
+  label.set(value);
+  input.oninput = () => {
+    say();
+    act(input.valueAsNumber);
   };
   return label;
 };
@@ -39,29 +40,34 @@ export const panel = (text, canvas) => {
   return made;
 };
 
-export const picture = (name, width, height = width) => {
-  const canvas = element("canvas", { width, height });
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", name);
-  return canvas;
-};
+export const picture = (name, width, height = width) =>
+  element("canvas", { width, height, role: "img", ariaLabel: name });
 
-// Calls that come while one is at work are dropped but for the last: sliders never queue.
-export const latest = (act) => {
+// A line that is read out when it changes.
+export const status = () => element("p", { className: "igr-live-said", role: "status" });
+
+// Calls that come while one is at work are dropped but for the last: sliders never queue. `tell`
+// hears what went wrong.
+export const latest = (tell, act) => {
   let busy = false;
   let next;
   return async (...given) => {
     next = given;
     if (busy) return;
     busy = true;
-    try {
-      while (next) {
-        const now = next;
-        next = undefined;
-        await act(...now);
-      }
-    } finally {
-      busy = false;
+    while (next) {
+      const now = next;
+      next = undefined;
+      tell("");
+      await act(...now).catch((error) => tell(error.message));
     }
+    busy = false;
   };
+};
+
+// What the site brings for the demos.
+export const fetched = async (address) => {
+  const answer = await fetch(address).catch(() => ({}));
+  if (!answer.ok) throw new Error(`${address.pathname.split("/").pop()} did not come: is the connection there?`);
+  return answer.blob();
 };

@@ -1,8 +1,8 @@
 // Numbers and pictures. A plane is {data: Float32Array, H, W}, row by row, black 0 and white 1.
 export const plane = (data, H, W = H) => ({ data, H, W });
 
-export const apply = (f, ...planes) =>
-  plane(planes[0].data.map((_, i) => f(...planes.map((p) => p.data[i]))), planes[0].H, planes[0].W);
+export const apply = (f, p, q = p, r = p) =>
+  plane(p.data.map((v, i) => f(v, q.data[i], r.data[i])), p.H, p.W);
 
 // Draws one grey plane, or three as red, green and blue, into a canvas of their size.
 export const paint = (canvas, planes, low = 0, high = 1) => {
@@ -11,8 +11,10 @@ export const paint = (canvas, planes, low = 0, high = 1) => {
   if (canvas.width !== W || canvas.height !== H) Object.assign(canvas, { width: W, height: H });
   const image = new ImageData(W, H);
   const level = (v) => (255 * (v - low)) / (high - low); // the image clamps and rounds
-  for (let i = 0; i < H * W; i++)
-    image.data.set([level(red.data[i]), level(green.data[i]), level(blue.data[i]), 255], 4 * i);
+  for (let i = 0, k = 0; i < H * W; i++) {
+    for (const { data } of [red, green, blue]) image.data[k++] = level(data[i]);
+    image.data[k++] = 255;
+  }
   canvas.getContext("2d").putImageData(image, 0, 0);
 };
 
@@ -20,7 +22,7 @@ export const paint = (canvas, planes, low = 0, high = 1) => {
 export const colours = (canvas) => {
   const { width: W, height: H } = canvas;
   const { data } = canvas.getContext("2d").getImageData(0, 0, W, H);
-  return [0, 1, 2].map((c) => plane(Float32Array.from({ length: H * W }, (_, i) => data[4 * i + c] / 255), H, W));
+  return [0, 1, 2].map((c) => plane(new Float32Array(H * W).map((_, i) => data[4 * i + c] / 255), H, W));
 };
 
 // BT.601, from 0 to 1 as the denoiser takes it.
@@ -31,7 +33,7 @@ export const studio = (rgb) => apply((v) => (16 + 219 * v) / 255, luma(rgb));
 
 export const psnr = (a, b) => {
   const square = a.data.reduce((sum, v, i) => sum + (Math.min(1, Math.max(0, v)) - b.data[i]) ** 2, 0);
-  return -10 * Math.log10(square / a.data.length);
+  return Math.min(99, -10 * Math.log10(square / a.data.length)); // 99: the same picture
 };
 
 // Keys' cubic with a = -1/2, stretched where it shrinks: F.interpolate(mode="bicubic", antialias=True).

@@ -24,7 +24,7 @@ const eachEntry = (view, views, side, detectors, visit) => {
   }
 };
 
-export const detectors = (side) => Math.ceil(Math.SQRT2 * side);
+const detectors = (side) => Math.ceil(Math.SQRT2 * side);
 
 export const radon = (x, views) => {
   const D = detectors(x.W);

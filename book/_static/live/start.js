@@ -1,6 +1,8 @@
 // Gives each demo of a page its start button. Nothing else is loaded before the button is pressed.
 (() => {
   const home = new URL(".", document.currentScript.src);
+  const labels = []; // functions that write on the buttons how much they fetch
+  let runtime = true; // whether ONNX Runtime is still to be fetched
 
   const obstacle = () => {
     if (location.protocol === "file:")
@@ -11,49 +13,59 @@
   };
 
   const offer = (demo) => {
+    demo.querySelector(".igr-live-off").remove();
     const bar = document.createElement("div");
     bar.className = "igr-live-bar";
     const said = document.createElement("p");
-    said.setAttribute("role", "status");
+    said.role = "status";
     said.textContent = obstacle();
-    if (said.textContent) {
-      bar.append(said);
-      demo.append(bar);
-      return;
-    }
+    demo.append(bar);
+    if (said.textContent) return bar.append(said);
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = `Start (${Math.ceil(demo.dataset.bytes / 1e6)} MB, once)`;
     const progress = document.createElement("progress");
-    progress.max = Number(demo.dataset.bytes);
     progress.hidden = true;
-    progress.setAttribute("aria-label", "Loading");
+    progress.ariaLabel = "Loading";
+    const label = () => {
+      progress.max = Number(demo.dataset.bytes) + (runtime ? Number(demo.dataset.runtime) : 0);
+      button.textContent = `Start (${(progress.max / 1e6).toFixed(progress.max < 1e7 ? 1 : 0)} MB)`;
+    };
+    labels.push(label);
+    label();
     button.addEventListener("click", async () => {
       button.disabled = true;
       progress.hidden = false;
       said.textContent = "Loading the network …";
       try {
-        const { load } = await import(new URL("models.js", home));
-        const { start } = await import(new URL(`${demo.dataset.demo}.js`, home));
+        const modules = ["models.js", `${demo.dataset.demo}.js`].map((name) => import(new URL(name, home)));
+        const [{ load }, { start }] = await Promise.all(modules).catch(() => {
+          throw new Error("The demo did not come: is the connection there?");
+        });
         await load(demo.dataset.models.split(" "), (bytes) => (progress.value = bytes));
+        runtime = false;
+        labels.forEach((write) => write());
         const stage = document.createElement("div");
         stage.className = "igr-live-stage";
-        await start(stage, new URL("samples/", home));
-        demo.querySelector("figure").hidden = true;
-        bar.replaceWith(stage);
-        stage.querySelector("input, button, select")?.focus({ preventScroll: true });
+        const told = document.createElement("p");
+        told.className = "igr-live-told";
+        told.role = "alert";
+        stage.append(told);
+        await start(stage, new URL("samples/", home), (text) => (told.textContent = text));
+        demo.querySelector("figure img").hidden = true;
+        demo.prepend(stage);
+        bar.remove();
+        const first = stage.querySelector("input, button, select");
+        first.focus({ preventScroll: true });
+        for (const part of [demo, first]) part.scrollIntoView({ block: "nearest" });
         demo.dataset.state = "running";
       } catch (error) {
-        said.textContent = `${error.message} Try again.`;
+        said.textContent = `${error.message} Press Start again.`;
         button.disabled = false;
         progress.hidden = true;
       }
     });
     bar.append(button, progress, said);
-    demo.append(bar);
   };
 
-  const ready = () => document.querySelectorAll(".igr-live").forEach(offer);
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", ready);
-  else ready();
+  document.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".igr-live").forEach(offer));
 })();

@@ -4,15 +4,15 @@ import { env, InferenceSession, Tensor } from "./ort/ort.wasm.min.mjs";
 env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
 env.wasm.numThreads = 1; // more need headers that a plain server does not send
 
-const fetched = async (address) => {
-  const answer = await fetch(new URL(address, import.meta.url));
-  if (!answer.ok) throw new Error(`${address} cannot be fetched (${answer.status}).`);
+const fetched = async (name, address) => {
+  const answer = await fetch(new URL(address, import.meta.url)).catch(() => ({}));
+  if (!answer.ok) throw new Error(`${address.split("/").pop()} did not come: is the connection there?`);
   const parts = [];
   for (const reader = answer.body.getReader(); ; ) {
     const { done, value } = await reader.read();
     if (done) break;
     parts.push(value);
-    postMessage({ received: value.length });
+    postMessage({ name, received: value.length });
   }
   return new Uint8Array(await new Blob(parts).arrayBuffer());
 };
@@ -29,31 +29,42 @@ const once = (make) => {
   };
 };
 
-const runtime = once(async () => {
-  env.wasm.wasmBinary = await fetched("./ort/ort-wasm-simd-threaded.wasm");
+const runtime = once(async (name) => {
+  // The runtime would import this by itself, and after a failure never again.
+  await import("./ort/ort-wasm-simd-threaded.mjs").catch(() => {
+    throw new Error("ONNX Runtime did not come: is the connection there?");
+  });
+  env.wasm.wasmBinary = await fetched(name, "./ort/ort-wasm-simd-threaded.wasm");
 });
-const session = once(async (name) => {
-  const [network] = await Promise.all([fetched(`../models/${name}.onnx`), runtime("runtime")]);
-  return InferenceSession.create(network, { executionProviders: ["wasm"] });
+const network = once(async (name) => {
+  const [bytes] = await Promise.all([fetched(name, `../models/${name}.onnx`), runtime("runtime")]);
+  return bytes;
 });
+const session = once(async (name) =>
+  InferenceSession.create(await network(name), { executionProviders: ["wasm"] }),
+);
 
 const answer = async ({ name, feeds }) => {
-  const network = await session(name);
+  const ready = await session(name);
   if (!feeds) return {};
   const tensors = Object.entries(feeds).map(([port, { data, dims }]) => [
     port,
     new Tensor("float32", data, dims),
   ]);
-  const found = await network.run(Object.fromEntries(tensors));
+  const found = await ready.run(Object.fromEntries(tensors));
   return Object.fromEntries(
     Object.entries(found).map(([port, { data, dims }]) => [port, { data, dims: [...dims] }]),
   );
 };
 
-let last = Promise.resolve(); // the runtime does one thing at a time
-onmessage = ({ data: { id, ...task } }) => {
-  last = last.then(() => answer(task)).then(
-    (result) => postMessage({ id, result }),
-    (error) => postMessage({ id, error: error.message }),
-  );
+let last = Promise.resolve(); // the runtime does one thing at a time; what is on its way waits apart
+onmessage = async ({ data: { id, ...task } }) => {
+  try {
+    await network(task.name);
+    const found = last.then(() => answer(task));
+    last = found.catch(() => {});
+    postMessage({ id, result: await found });
+  } catch (error) {
+    postMessage({ id, error: error.message });
+  }
 };
