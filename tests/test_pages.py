@@ -13,6 +13,7 @@ from statistics import median
 
 import numpy as np
 import pytest
+import stamp
 from igr import cells, formulas, heads, preview, words
 from nbsource import ROOT
 from PIL import Image
@@ -154,8 +155,13 @@ def test_a_page_is_whole_without_network_and_server(
         shown.append(tab.evaluate("document.documentElement.dataset.theme"))
     assert set(shown) == set(THEMES)
     icon = tab.locator(".search-button .fa-magnifying-glass").last
-    font = icon.evaluate("e => getComputedStyle(e, '::before').fontFamily")
-    assert tab.evaluate("font => document.fonts.check(`900 16px ${font}`, '\uf002')", font)
+    assert icon.evaluate(
+        """async (icon) => {
+          const wanted = getComputedStyle(icon, "::before").fontFamily;
+          return [...await document.fonts.ready].some(({ status, weight, family }) =>
+            status === "loaded" && weight === "900" && wanted.includes(family.replaceAll('"', "")));
+        }"""
+    )
 
 
 def test_tables_sort_by_keyboard_without_a_server(site: Path, tab: Page) -> None:
@@ -272,10 +278,13 @@ def test_the_page_for_lost_readers_works_at_any_depth(address: str, tab: Page) -
 
 def test_paper_shows_the_text_alone_and_unfolded(address: str, tab: Page) -> None:
     tab.goto(f"{address}/{CHAPTER}")
+    around = (".bd-sidebar-primary", ".bd-sidebar-secondary", ".bd-header-article")
+    for part in around:
+        expect(tab.locator(part).first).to_be_visible()
     tab.emulate_media(media="print")
     tab.evaluate("dispatchEvent(new Event('beforeprint'))")
-    for hidden in (".bd-sidebar-primary", ".bd-sidebar-secondary", ".bd-header-article"):
-        expect(tab.locator(hidden).first).to_be_hidden()
+    for part in around:
+        expect(tab.locator(part).first).to_be_hidden()
     assert not tab.locator("details:not([open])").count()
     code = tab.locator(".cell_input pre").first
     assert code.evaluate("e => getComputedStyle(e).whiteSpace") == "pre-wrap"
@@ -302,8 +311,12 @@ def test_every_page_describes_itself(site: Path) -> None:
 
 def test_site_address() -> None:
     assert heads.site_address("") == ""
-    assert heads.site_address("https://github.com/Owner/book") == "https://owner.github.io/book/"
-    assert heads.site_address("https://github.com/o/o.github.io") == "https://o.github.io/"
+    for repository, address in (
+        ("https://github.com/Owner/book", "https://owner.github.io/book/"),
+        ("https://github.com/o/o.github.io", "https://o.github.io/"),
+    ):
+        assert heads.site_address(repository) == address
+        assert f"({address})" in stamp.badges(repository, ROOT)
 
 
 def test_the_preview_shows_a_grey_picture_in_greys() -> None:
