@@ -12,10 +12,8 @@ from zipfile import ZipFile
 
 import pytest
 from bs4 import BeautifulSoup
-from nbsource import NOTEBOOKS, ROOT, code_cells, paths, read, syntax
-
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
 from igr import download
+from nbsource import NOTEBOOKS, ROOT, code_cells, paths, read, syntax
 
 
 @pytest.fixture
