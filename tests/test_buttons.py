@@ -1,4 +1,5 @@
-"""The buttons of a page, on a small copy of the book that is built with and without an address.
+"""The buttons of a page, on a small copy of the book that is built with and without an address;
+and what its builder reads where a chapter is wrong.
 
 tests/test_site.py looks at the whole site, which has either one or the other.
 """
@@ -16,7 +17,7 @@ import stamp
 from bs4 import BeautifulSoup
 from execute import dumps, normalise
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from nbsource import ROOT
+from nbsource import ROOT, read
 
 ADDRESS = "https://github.com/some-owner/some.copy"
 COLAB = "https://colab.research.google.com/github/some-owner/some.copy"
@@ -50,17 +51,22 @@ def small_book(folder: Path) -> Path:
     return folder
 
 
-def build(folder: Path, address: str) -> Pages:
-    """The pages of the small book, built with this address."""
-    faults = [line for line in stamp.stamp(address, small_book(folder)) if "no place" in line]
-    assert not faults, faults
-    run = subprocess.run(
-        [Path(sys.executable).parent / "jupyter-book", "build", "-n", "-W", "."],
+def jupyter_book(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Builds a book as `make book` does."""
+    return subprocess.run(
+        [Path(sys.executable).parent / "jupyter-book", "build", "-n", "-W", "--keep-going", "."],
         cwd=folder,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
     )
+
+
+def build(folder: Path, address: str) -> Pages:
+    """The pages of the small book, built with this address."""
+    faults = [line for line in stamp.stamp(address, small_book(folder)) if "no place" in line]
+    assert not faults, faults
+    run = jupyter_book(folder)
     assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
     return {
         name: BeautifulSoup(
@@ -115,6 +121,19 @@ def test_the_first_cell_shown_has_the_address(with_address, without_address) -> 
     line = 'repository = "{}"'
     assert line.format(ADDRESS) in with_address["notebooks/one"].get_text()
     assert line.format("") in without_address["notebooks/one"].get_text()
+
+
+def test_what_is_wrong_with_a_chapter_is_said_in_a_line_each(site: Path, tmp_path: Path) -> None:
+    path = small_book(tmp_path) / "notebooks" / "one.ipynb"
+    nb = read(path)
+    del nb.metadata["book"]
+    nb.cells[0].source += r" $\wrong$"
+    path.write_text(dumps(nb), encoding="utf-8")
+    run = jupyter_book(tmp_path)
+    assert run.returncode
+    assert "Traceback" not in run.stderr
+    assert "one.ipynb: WARNING: no `book` in the metadata: see README.md" in run.stderr
+    assert r"WARNING: notebooks/one.html: a formula cannot be drawn: \wrong" in run.stderr
 
 
 @pytest.mark.parametrize(

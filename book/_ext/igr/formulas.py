@@ -74,7 +74,8 @@ def finish(app: Sphinx, pages: dict[Path, str]) -> None:
             found[str(path)] = [(unescape(m["tex"]), m["name"] == "div") for m in matches]
     for name, result in draw(found, Path(app.confdir)).items():
         for fault in result["faults"]:
-            logger.warning("%s: a formula cannot be drawn: %s", name, fault)
+            page = Path(name).relative_to(app.outdir)
+            logger.warning("%s: a formula cannot be drawn: %s", page, fault)
         drawn = iter(result["drawn"])
         text = FORMULA.sub(lambda match, drawn=drawn: place(match, next(drawn)), pages[Path(name)])
         glyphs = f'<svg class="glyphs" aria-hidden="true">{result["glyphs"]}</svg></body>'

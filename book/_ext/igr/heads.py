@@ -10,8 +10,11 @@ from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util import logging
 
 from .words import plain, sentence
+
+logger = logging.getLogger(__name__)
 
 READ = 200 / 60  # words a second
 FORMULA, OWN_LINE, CODE = 2.0, 12.0, 2.5  # seconds for a formula, one in its own line, a line
@@ -38,7 +41,11 @@ def add_times(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     title = next(doctree.findall(nodes.title), None)
     if path.suffix != ".ipynb" or title is None:
         return
-    book = json.loads(path.read_text(encoding="utf-8"))["metadata"]["book"]
+    book = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("book")
+    if book is None:
+        told = "no `book` in the metadata: see README.md, Add a chapter, step 2"
+        logger.warning(told, location=docname)
+        return
     minutes = max(5 * round(reading_seconds(doctree) / 300), 5)
     text = f"About {minutes} minutes to read, {book['seconds']} seconds to run on two cores."
     at = title.parent.index(title) + 1

@@ -113,7 +113,9 @@ class Live(SphinxDirective):
         demo, root = DEMOS[name], Path(self.env.srcdir)
         notebook = read(root / f"{demo.docname}.ipynb", demo.docname)
         self.env.note_dependency(str(notebook.path))
-        stored = dict(notebook.figures())[demo.figure]
+        stored = dict(notebook.figures()).get(demo.figure)
+        if stored is None:
+            raise self.error(f"{demo.docname} stores no picture {demo.figure!r}")
         saved = stored.save(self.env.app, f"live-{name}")
         picture = nodes.image(uri=saved, alt=stored.alt, loading="lazy")
         words, messages = self.state.inline_text(demo.caption, self.lineno)
