@@ -8,23 +8,26 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from socket import EAI_AGAIN, EAI_NONAME, gaierror
+from urllib.parse import urlsplit
 
 import links
 import pytest
 
 ASKED: list[tuple[str, str, float]] = []
+MOVED = {"/moved": "/200", "/lost": "/404", "/circle": "/circle"}
 
 
 class Host(BaseHTTPRequestHandler):
-    """Answers `/404` with 404; refuses HEAD under `/shy`; sends `/moved` on to `/200`."""
+    """Answers `/404` with 404; refuses HEAD under `/shy`; sends what is in MOVED on."""
 
     def do_HEAD(self) -> None:
-        ASKED.append((self.command, self.path, time.monotonic()))
-        shy = self.path == "/shy" and self.command == "HEAD"
-        status = {"/shy": 405 if shy else 200, "/moved": 301, "/lost": 301}.get(self.path)
-        self.send_response(status or int(self.path[1:]))
-        if self.path in ("/moved", "/lost"):
-            self.send_header("Location", "/200" if self.path == "/moved" else "/404")
+        path = urlsplit(self.path).path  # a proxy is asked for the whole address
+        ASKED.append((self.command, path, time.monotonic()))
+        shy = 405 if self.command == "HEAD" else 200
+        self.send_response(301 if path in MOVED else shy if path == "/shy" else int(path[1:]))
+        if path in MOVED:
+            self.send_header("Location", MOVED[path])
         self.end_headers()
 
     do_GET = do_HEAD
@@ -59,22 +62,34 @@ def test_what_is_gone_is_told_from_what_does_not_answer(host: str, path: str, sa
     assert links.answer(host + path) == said
 
 
-def test_a_host_without_an_address_is_gone() -> None:
-    assert links.answer("https://book.invalid/").startswith("gone: ")
+def test_a_circle_of_redirects_is_no_answer(host: str) -> None:
+    assert links.answer(f"{host}/circle").startswith("301 ")
+
+
+@pytest.mark.parametrize(("code", "gone"), [(EAI_NONAME, True), (EAI_AGAIN, False)])
+def test_a_host_that_does_not_exist_is_gone(code: int, gone: bool, monkeypatch) -> None:
+    """But not one whose name cannot be looked up now."""
+
+    def look_up(*_: object) -> None:
+        raise gaierror(code, "no address")
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    assert links.answer("https://book.invalid/").startswith("gone: ") is gone
 
 
 def test_a_refused_connection_is_not_gone() -> None:
     assert "refused" in links.answer("http://127.0.0.1:1/")
 
 
-def test_doi_org_answers_for_itself() -> None:
-    follow = links.Redirects().redirect_request
-    moved = (None, 302, "Found", {}, "https://publisher.example/1")
-    assert follow(links.Request("https://doi.org/10.1/1"), *moved) is None
-    assert follow(links.Request("https://example.org/1"), *moved) is not None
+def test_doi_org_answers_for_itself(host: str, monkeypatch) -> None:
+    monkeypatch.setenv("http_proxy", host)
+    monkeypatch.setenv("no_proxy", "")
+    assert links.answer("http://doi.org/lost") == ""
+    assert links.answer("http://doi.org/404") == "gone: 404 Not Found"
+    assert links.answer("http://example.org/lost") == "gone: 404 Not Found"
 
 
-def test_two_questions_to_one_host_lie_apart(host: str) -> None:
+def test_two_pages_of_one_host_lie_apart(host: str) -> None:
     ASKED.clear()
     assert [said for _, said in links.ask([f"{host}/200"] * 3, pause=0.3)] == ["", "", ""]
     times = [when for *_, when in ASKED]

@@ -2,8 +2,8 @@
 
     python tools/links.py [SITE]      SITE is _build/html if left out
 
-Politely: one question at a time, a pause between two to the same host, and headers only where that
-suffices. A page that is gone (404, 410, or a host without an address) is a fault. A host that
+Politely: one page at a time, a pause between two of the same host, and headers only where that
+suffices. A page that is gone (404, 410, or a host that does not exist) is a fault. A host that
 refuses such questions, or does not answer now, is only mentioned. Of doi.org, its own answer
 counts, not that of the publisher behind it.
 """
@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
-from socket import gaierror
+from socket import EAI_NONAME, gaierror
 from urllib.error import HTTPError, URLError
 from urllib.parse import urldefrag, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -27,12 +27,17 @@ GONE = (404, 410)
 HEADERS = {"User-Agent": "link check of a tutorial book (once a week)"}
 
 
+def is_doi(address: str) -> bool:
+    """Whether the address is one of doi.org."""
+    return urlsplit(address).netloc == "doi.org"
+
+
 class Redirects(HTTPRedirectHandler):
     """Follows redirects, but not those of doi.org."""
 
     def redirect_request(self, request: Request, *answer: object) -> Request | None:
         """The next request; None lets the redirect itself be the answer."""
-        if request.host == "doi.org":
+        if is_doi(request.full_url):
             return None
         return super().redirect_request(request, *answer)
 
@@ -57,11 +62,11 @@ def answer(address: str, timeout: float = 30) -> str:
             ):
                 return ""
         except HTTPError as error:
-            if 300 <= error.code < 400:
+            if 300 <= error.code < 400 and is_doi(error.url):
                 return ""
             said = f"{'gone: ' if error.code in GONE else ''}{error.code} {error.reason}"
         except URLError as error:
-            gone = isinstance(error.reason, gaierror)
+            gone = isinstance(error.reason, gaierror) and error.reason.errno == EAI_NONAME
             return f"{'gone: ' if gone else ''}{error.reason}"
         except (OSError, HTTPException, ValueError) as error:
             return f"{type(error).__name__}: {error}"
@@ -69,7 +74,7 @@ def answer(address: str, timeout: float = 30) -> str:
 
 
 def ask(addresses: list[str], pause: float = 1.0) -> Iterator[tuple[str, str]]:
-    """Each address with its answer; between two questions to one host lies `pause` seconds."""
+    """Each address with its answer; between two of one host lie `pause` seconds."""
     asked: dict[str, float] = {}
     for address in addresses:
         host = urlsplit(address).netloc
