@@ -7,6 +7,7 @@ see it reported.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -294,14 +295,18 @@ def test_one_address(capsys: pytest.CaptureFixture[str]) -> None:
 # ---- the stamp -----------------------------------------------------------------------------
 
 
-def test_stamp_is_idempotent_reversible_and_touches_one_line(tmp_path: Path) -> None:
-    for path in stamp.places("", ROOT):
-        copy = tmp_path / path.relative_to(ROOT)
+def without_address(folder: Path) -> Path:
+    """The files that hold the address, or are needed to write it, with none in them."""
+    for path in [*stamp.places("", ROOT), ROOT / "_toc.yml", ROOT / "Makefile", stamp.__file__]:
+        copy = folder / Path(path).relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
-    shutil.copyfile(ROOT / "_toc.yml", tmp_path / "_toc.yml")
-    files = list(stamp.places("", tmp_path))
-    stamp.stamp("", tmp_path)
+    stamp.stamp("", folder)
+    return folder
+
+
+def test_stamp_is_idempotent_reversible_and_touches_one_line(tmp_path: Path) -> None:
+    files = list(stamp.places("", without_address(tmp_path)))
     before = {path: path.read_text(encoding="utf-8") for path in files}
 
     url = "https://github.com/some-owner/some.name"
@@ -334,9 +339,79 @@ def test_workflows_are_pinned_and_run_what_ci_runs() -> None:
     assert not [use for use in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", use)]
     ci = re.findall(r"^make (.+)$", (ROOT / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE)
     assert re.findall(r"run: make (\w+)", text["test.yml"]) == " ".join(ci).split()
-    assert re.findall(r"run: make (\w+)", text["publish.yml"]) == ["stamp", "book"]
+    assert re.findall(r"run: make (\w+)", text["publish.yml"]) == ["stamp", "stamp", "book"]
     weekly = re.findall(r"run: make (\w+)", text["weekly.yml"])
     assert weekly == [*" ".join(ci).split(), "links", "audit"]
+
+
+def git(folder: Path, *command: str) -> str:
+    """What git prints."""
+    who = ["-c", "user.name=book", "-c", "user.email=book@localhost"]
+    run = subprocess.run(
+        ["git", *who, *command], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return run.stdout.strip()
+
+
+@pytest.fixture
+def github(tmp_path: Path) -> Path:
+    """A repository without an address, `origin`, and beside it what its workflow checks out."""
+    origin = tmp_path / "origin"
+    git(tmp_path, "init", "--quiet", "--initial-branch", "main", str(origin))
+    git(without_address(origin), "add", "--all")
+    git(origin, "commit", "--quiet", "--message", "A book")
+    git(origin, "config", "receive.denyCurrentBranch", "ignore")
+    git(tmp_path, "clone", "--quiet", "--depth", "1", origin.as_uri(), "runner")
+    git(tmp_path / "runner", "checkout", "--quiet", "--detach")
+    return tmp_path
+
+
+def publish_workflow() -> dict:
+    return yaml.safe_load((ROOT / ".github/workflows/publish.yml").read_text(encoding="utf-8"))
+
+
+def publish_stamp(github: Path) -> str:
+    """Runs the steps of the job `stamp` as GitHub does; what they print."""
+    steps = publish_workflow()["jobs"]["stamp"]["steps"]
+    run = subprocess.run(
+        ["bash", "-e"],
+        input="\n".join(step["run"] for step in steps if "run" in step),
+        cwd=github / "runner",
+        env={**os.environ, "GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "a/b"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return run.stdout
+
+
+def test_publishing_commits_the_address(github: Path) -> None:
+    publish_stamp(github)
+    log = git(github / "origin", "log", "--format=%an: %s", "main").splitlines()
+    assert log == ["github-actions[bot]: Stamp the address of this repository", "book: A book"]
+    changed = git(github / "origin", "show", "--format=", "--name-only", "main").splitlines()
+    assert len(changed) == len(stamp.places("", ROOT))
+    assert 'url: "https://github.com/a/b"' in git(github / "origin", "show", "main:_config.yml")
+    assert "nothing to change" in publish_stamp(github)
+    assert git(github / "origin", "rev-list", "--count", "main") == "2"
+
+
+def test_where_main_has_moved_on_publishing_says_so(github: Path) -> None:
+    git(github / "origin", "commit", "--quiet", "--allow-empty", "--message", "Another")
+    (said,) = re.findall("(?m)^::warning::.*", publish_stamp(github))
+    assert "it moved on, or is protected" in said
+    assert git(github / "origin", "log", "-1", "--format=%s", "main") == "Another"
+
+
+def test_only_what_was_tested_on_main_may_write() -> None:
+    workflow = publish_workflow()
+    jobs = workflow["jobs"]
+    assert workflow["permissions"] == {"contents": "read"}
+    assert [name for name in jobs if "contents" in jobs[name].get("permissions", {})] == ["stamp"]
+    for job in (jobs["stamp"], jobs["build"]):
+        assert "event != 'pull_request'" in job["if"]
+        assert "conclusion == 'success'" in job["if"]
+        assert job["steps"][0]["with"]["ref"] == "${{ github.event.workflow_run.head_sha }}"
 
 
 def test_the_weekly_run_lifts_every_upper_bound_but_two() -> None:
