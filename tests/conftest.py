@@ -48,12 +48,12 @@ def address(site: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A browser of this machine; without one, the tests that ask for it are skipped."""
+    """A browser of this machine; without one, the tests that ask for it are skipped, or fail in CI,
+    where green publishes the book."""
     with sync_playwright() as playwright:
         try:
             browser = launch(playwright)
         except Error:
-            # Where green publishes the book, what is not tested must not be green.
             if chromium() or os.environ.get("CI"):
                 raise
             pytest.skip("no browser is installed: `apt-get install chromium` (Debian) brings one")
