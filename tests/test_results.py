@@ -38,14 +38,15 @@ def test_the_row_has_the_fields_of_the_contract(shown: list[dict]):
     assert bundle.keys() == {"application/vnd.igr.result+json", "text/html", "text/plain"}
     assert bundle[results.MIME] == ROW
     assert list(bundle[results.MIME]) == list(ROW)
-    assert bundle["text/plain"] == "DCGAN: Frechet distance 17.3 px, recall 0.51, 61.2 s"
+    told = "DCGAN: Frechet distance: 17.3 px; recall: 0.51; 61.2 s"
+    assert bundle["text/plain"].replace(results.NBSP, " ") == told
 
 
 def test_what_is_not_given_is_said_to_be_absent(shown: list[dict]):
     absent = {"unit": "", "seconds": None, "parameters": None, "published": None, "more": {}}
     results.record(**{name: ROW[name] for name in ROW.keys() - absent.keys()})
     assert shown[0][results.MIME] == ROW | absent
-    assert shown[0]["text/plain"] == "DCGAN: Frechet distance 17.3"
+    assert shown[0]["text/plain"] == "DCGAN: Frechet distance: 17.3"
 
 
 @pytest.mark.parametrize("number", [np.float32, np.float64, torch.tensor])
@@ -59,8 +60,8 @@ def test_numbers_are_stored_to_four_digits_as_plain_json(shown: list[dict], numb
 def test_text_cannot_break_the_page(shown: list[dict]):
     results.record(**ROW | {"method": "<b>A & B</b>", "more": {'"x"<y>': 1}})
     inside = re.fullmatch(r'<div class="result-row">(.*)</div>', shown[0]["text/html"])[1]
-    assert inside.startswith("<strong>&lt;b&gt;A &amp; B&lt;/b&gt;</strong>: Frechet")
-    assert "&quot;x&quot;&lt;y&gt; 1" in inside
+    assert inside.startswith("<strong>&lt;b&gt;A &amp; B&lt;/b&gt;</strong> <span>Frechet")
+    assert "&quot;x&quot;&lt;y&gt;: 1;" in inside
     assert shown[0]["text/plain"].startswith("<b>A & B</b>: ")
 
 

@@ -4,10 +4,10 @@ A row travels in the stored output of the cell that made it; the results page is
 those outputs, so no second file can drift from them.
 """
 
-import html
 import json
 import math
 from datetime import date
+from html import escape
 
 import torch
 from IPython.display import display
@@ -15,6 +15,7 @@ from IPython.display import display
 from .training import WEIGHTS
 
 MIME = "application/vnd.igr.result+json"
+NBSP = "\u00a0"  # keeps a unit with its number
 FAMILIES = ("reference", "classical", "deep", "physics")
 
 
@@ -66,13 +67,21 @@ def record(
         "seconds": _round(seconds), "parameters": parameters, "published": published,
         "anchor": anchor, "more": {name: _round(value) for name, value in (more or {}).items()},
     }  # fmt: skip
-    parts = [f"{metric} {row['score']:g}{unit and ' ' + unit}"]
-    parts += [f"{name} {value:g}" for name, value in row["more"].items()]
-    parts += [] if seconds is None else [f"{row['seconds']:g} s"]
-    text = f"{method}: {', '.join(parts)}"
-    name, _, rest = html.escape(text).partition(": ")
-    shown = f'<div class="result-row"><strong>{name}</strong>: {rest}</div>'
-    display({MIME: row, "text/html": shown, "text/plain": text}, raw=True)
+    display({MIME: row, **shown(row)}, raw=True)
+
+
+def shown(row: dict) -> dict[str, str]:
+    """Return a row as readers of the notebook see it, in HTML and in plain text."""
+    parts = [f"{row['metric']}: {row['score']:g}{row['unit'] and NBSP + row['unit']}"]
+    parts += [f"{name}: {value:g}" for name, value in row["more"].items()]
+    if (seconds := row["seconds"]) is not None:  # more than three digits no clock repeats
+        parts.append(f"{seconds:{'.0f' if seconds >= 100 else '.3g'}}{NBSP}s")
+    method, numbers = row["method"], "; ".join(parts)
+    inside = f"<strong>{escape(method)}</strong> <span>{escape(numbers)}</span>"
+    return {
+        "text/html": f'<div class="result-row">{inside} <em>{escape(row["task"])}</em></div>',
+        "text/plain": f"{method}: {numbers}",
+    }
 
 
 def _round(value: float | None) -> float | None:
