@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +51,12 @@ class Results(SphinxDirective):
             "", nodes.title(text=task), names=[nodes.fully_normalize_name(task)]
         )
         self.state.document.note_implicit_target(section, section)
-        text = f"{describe(rows)}\n{table(rows)}".splitlines()
+        text = f"{describe(rows)}\n{table(rows)}\n{published(rows)}".splitlines()
         self.state.nested_parse(StringList(text, task), 0, section)
+        for column in zip(*(row.children for row in section.findall(nodes.row)), strict=True):
+            if all(re.fullmatch(r"–|-?[\d.,]+", entry.astext().strip()) for entry in column[1:]):
+                for entry in column:
+                    entry["classes"].append("num")
         if svg := scatter(rows):
             section += nodes.raw("", svg, format="html")
         return section
@@ -83,25 +89,64 @@ def table(rows: list[Row]) -> str:
     else:
         heading = "Score"
     header = ["Method", heading, *(f"{key[:1].upper()}{key[1:]}" for key in extras)]
-    header += ["Seconds", "Parameters", "Published figure", "Family"] + ["Measured"] * lettered
-    lines = [header]
-    for row in rows:
-        more = row.get("more") or {}
-        cells = [f"{{ref}}`{row['method']} <{row['anchor']}>`"]
-        cells += [score(row) if one_metric else full_score(row)]
-        cells += [number(more.get(key)) for key in extras]
-        cells += [number(row.get("seconds")), number(row.get("parameters"))]
-        cells += [row.get("published") or NONE, row["family"]]
-        if lettered:
-            cells += [f"({chr(97 + ways.index((row['data'], row['protocol'])))})"]
-        lines.append(cells)
-    told = [i for i, column in enumerate(zip(*lines[1:], strict=True)) if {*column} != {NONE}]
-    lines = [[line[i] for i in told] for line in lines]
+    header += ["Seconds", "Parameters", "Family"] + ["Measured"] * lettered
+    columns = [[f"{{ref}}`{row['method']} <{row['anchor']}>`" for row in rows]]
+    if one_metric:
+        decibels = unit == "dB"  # two decimals, as the literature compares them
+        columns += [aligned([row["score"] for row in rows], decimals=2 if decibels else None)]
+    else:
+        columns += [[full_score(row) for row in rows]]
+    columns += [aligned([(row.get("more") or {}).get(key) for row in rows]) for key in extras]
+    columns += [aligned([row.get(key) for row in rows]) for key in ("seconds", "parameters")]
+    columns += [[row["family"] for row in rows]]
+    if lettered:
+        columns += [[f"({chr(97 + ways.index((row['data'], row['protocol'])))})" for row in rows]]
+    told = [[h, *c] for h, c in zip(header, columns, strict=True) if {*c} != {NONE}]
+    lines = zip(*told, strict=True)
     body = "\n".join(
         "\n".join(f"{'* -' if i == 0 else '  -'} {cell}" for i, cell in enumerate(line))
         for line in lines
     )
     return f"\n```{{list-table}}\n:header-rows: 1\n:class: igr-results\n\n{body}\n```\n"
+
+
+def published(rows: list[Row]) -> str:
+    """Return a Markdown list of what others published, each figure once; "" for nothing."""
+    figures: dict[str, list[str]] = {}
+    for row in rows:
+        if row.get("published"):
+            figures.setdefault(row["published"], []).append(row["method"])
+    items = [f"- {'; '.join(methods)}: {figure}." for figure, methods in figures.items()]
+    return "\n".join(["Published figures:\n", *items]) if items else ""
+
+
+def aligned(values: list[float | None], decimals: int | None = None) -> list[str]:
+    """Write a column of numbers, padded so that their decimal points stand below each other.
+
+    Three digits are told, and the same number of decimals throughout where the column spans less
+    than a factor of 100. Spaces as wide as a digit and as a point take the place of what is not
+    told; they are entities, since Markdown strips spaces at the end of a cell.
+    """
+    sizes = [abs(v) for v in values if v]
+    places = [_decimals(v) for v in values if v]
+    most = max(places, default=0) if decimals is None else decimals
+    even = decimals is not None or not sizes or max(sizes) < 100 * min(sizes)
+    cells = []
+    for value in values:
+        if value is None:
+            cells.append(NONE)
+            continue
+        size = math.floor(math.log10(abs(value))) if value else -9
+        own = most if even else min(most, max(0, 2 - size))
+        point = "&#8200;" if most and not own else ""
+        cells.append(f"{value:,.{own}f}{point}{'&#8199;' * (most - own)}")
+    return cells
+
+
+def _decimals(value: float) -> int:
+    """How many decimals three digits need."""
+    told = f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+    return len(told.rstrip("0").partition(".")[2])
 
 
 def score(row: Row) -> str:

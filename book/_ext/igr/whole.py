@@ -13,13 +13,15 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from .plot import Axis
+from .plot import Axis, legend
 from .results import NONE, Row, full_score, number
 from .stored import notebooks
 
 FAMILIES = ("classical", "deep", "physics")  # "reference" rows are what they are measured against
 WIDTH, LEFT, RIGHT = 680, 150, 20
-HEAD, LANE, GAP, FOOT = 26, 26, 10, 50  # a strip: its heading, its lane, and air
+HEAD, LANE, GAP, FOOT = 30, 26, 10, 44  # a strip: its heading, its lane, and air
+PAD = 14  # around everything
+MARKS = {"classical": "■", "physics": "▲"}  # a circle for the third
 ALL = 190  # the lane of all tasks together is taller
 UNTIMED = 96  # where a method stands that nobody timed
 
@@ -108,21 +110,17 @@ def picture(methods: list[Method]) -> str:
         top = low + GAP
     grid = f'<g class="grid">{"".join(lines)}</g>'
     height = foot + FOOT
-    legend = "".join(
-        mark(family, WIDTH - RIGHT - 290 + 100 * i, foot + 36, family)
-        + f'<text class="name" x="{WIDTH - RIGHT - 278 + 100 * i}" y="{foot + 40}">{family}</text>'
-        for i, family in enumerate(FAMILIES)
-    )
     names = (
         f'<text class="name" x="{UNTIMED}" y="{foot + 16}" text-anchor="middle">not timed'
-        f'</text><text class="name" x="{LEFT}" y="{foot + 40}">seconds, logarithmic</text>'
+        f'</text><text class="name" x="{LEFT}" y="{foot + 38}">seconds, logarithmic</text>'
     )
     return (
-        f'<figure class="igr-plot igr-whole"><svg viewBox="0 0 {WIDTH} {height}" role="img" '
-        f'aria-label="{escape(summary(methods))}">{grid}{"".join(drawn)}{names}{legend}</svg>'
+        f'<figure class="igr-plot igr-whole">'
+        f'<svg viewBox="{-PAD} {-PAD} {WIDTH + 2 * PAD} {height + 2 * PAD}" role="img" '
+        f'aria-label="{escape(summary(methods))}">{grid}{"".join(drawn)}{names}</svg>'
         f"<figcaption>Every method that the book compares: how good it is among the methods of its "
         f"task (up is better) against the seconds it took. A mark says its name when it is pointed "
-        f"at.</figcaption></figure>"
+        f"at. {legend(list(FAMILIES), MARKS)}</figcaption></figure>"
     )
 
 
@@ -130,8 +128,8 @@ def _heading(name: str, best: str, top: float) -> str:
     """The name of a task at the left and of its best method at the right, as far as they fit."""
     room = max(84 - len(name), 8)
     best = best if len(best) <= room else best[:room].rstrip() + "…"
-    at = f'x="{WIDTH - RIGHT}" y="{top + HEAD - 9}" text-anchor="end"'
-    return f'<text x="4" y="{top + HEAD - 9}">{escape(name)}</text>' + (
+    at = f'x="{WIDTH - RIGHT}" y="{top + HEAD - 13}" text-anchor="end"'
+    return f'<text x="4" y="{top + HEAD - 13}">{escape(name)}</text>' + (
         f'<text class="name" {at}>best: {escape(best)}</text>' if best else ""
     )
 
