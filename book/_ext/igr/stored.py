@@ -53,7 +53,8 @@ class Notebook:
             text = " ".join(paragraph.split())
             if "?" in text and not text.startswith(("#", ":::", "```", "(")):
                 sentence = re.split(r"[.:]\**\s", text[: text.index("?") + 1])[-1]
-                return sentence.strip("*_> ")
+                sentence = sentence.strip("*_> ")
+                return sentence[:1].upper() + sentence[1:]  # it may have followed a colon
         return ""
 
     def figures(self) -> Iterator[tuple[str, Figure]]:
