@@ -87,16 +87,24 @@
     });
   };
   for (const event of ["load", "resize"]) window.addEventListener(event, ready);
+  document.addEventListener("toggle", ready, true); // what was folded had no width
 })();
 
-// Paper cannot be unfolded, so everything is open while it prints.
+// Paper is white and cannot be unfolded: while it prints, all is open and in the light theme.
 (() => {
+  const { dataset } = document.documentElement;
   let opened = [];
+  let theme;
   window.addEventListener("beforeprint", () => {
     opened = [...document.querySelectorAll("details:not([open])")];
     opened.forEach((details) => (details.open = true));
+    theme = dataset.theme;
+    dataset.theme = "light";
   });
-  window.addEventListener("afterprint", () => opened.forEach((details) => (details.open = false)));
+  window.addEventListener("afterprint", () => {
+    opened.forEach((details) => (details.open = false));
+    dataset.theme = theme;
+  });
 })();
 
 // Greek letters are indexed by their names, as formulas write them.
@@ -110,3 +118,15 @@
     location.search = query;
   }
 })();
+
+// What the search shows of a page are sentences: no code, no list of contents, formulas in words.
+document.addEventListener("DOMContentLoaded", () => {
+  if (typeof Search === "undefined") return;
+  const { htmlToText } = Search;
+  Search.htmlToText = (html, anchor) => {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    page.querySelectorAll(".highlight, #jb-print-docs-body").forEach((part) => part.remove());
+    page.querySelectorAll(".math svg[aria-label]").forEach((svg) => svg.replaceWith(svg.ariaLabel));
+    return htmlToText(page.documentElement.outerHTML, anchor);
+  };
+});
