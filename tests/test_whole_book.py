@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
 
 import pytest
-from nbsource import ROOT
-
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
 from igr import whole
 
 
