@@ -14,6 +14,7 @@ from statistics import median
 import numpy as np
 import pytest
 import stamp
+from docutils import nodes
 from igr import cells, formulas, heads, preview, words
 from nbsource import ROOT
 from PIL import Image
@@ -338,6 +339,28 @@ def test_plain_formula_and_sentence() -> None:
 def test_remarks_to_tools_are_dropped() -> None:
     code = "a = 1  # fmt: skip\n# fmt: off\nb = 2  # noqa: E501\nc = 3  # a letter\n"
     assert cells.TO_TOOLS.sub("", code) == "a = 1\nb = 2\nc = 3  # a letter\n"
+
+
+def test_hidden_cells_in_a_row_share_the_fold_of_the_first_that_prints() -> None:
+    def cell(code: str, *printed: str, hide: str = "input") -> nodes.container:
+        parts = (nodes.container("", nodes.literal_block(text, text)) for text in (code, *printed))
+        return nodes.container("", *parts, nb_element="cell_code", hide_mode=hide)
+
+    page = nodes.section(
+        "", cell("a = 1"), cell("b = 2"), cell("b", "2"), cell("c = 3"), cell("d", hide="all")
+    )
+    for one in list(page.children):
+        cells.Cells.fold(one)
+    folds = [[block.astext() for block in one[0].children] for one in page.children]
+    assert folds == [["a = 1", "b = 2", "b"], ["c = 3"], ["d"]]
+
+
+@pytest.mark.parametrize(("text", "wraps"), [("✓ as it should be: 0.1", True), ("a    0.1", False)])
+def test_printed_sentences_may_wrap_and_columns_may_not(text: str, wraps: bool) -> None:
+    block = nodes.literal_block(text, text, classes=["output", "stream"])
+    nodes.container("", block)
+    cells.Cells.tidy(block)
+    assert ("sentences" in block["classes"]) is wraps
 
 
 def test_a_wrong_formula_is_found_and_a_right_one_is_said() -> None:
