@@ -52,6 +52,11 @@ def unreadable(page: Page, rules: Sequence[str] = ()) -> list[str]:
     """
     # All is laid out at once: axe asks for each element, and would lay it out for each anew.
     page.add_style_tag(content="section { content-visibility: visible !important }")
+    # What scrolls is made reachable bit by bit while the page is idle.
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('article pre, .formula')]"
+        ".every((e) => e.scrollWidth <= e.clientWidth || e.tabIndex === 0)"
+    )
     page.add_script_tag(path=AXE)
     options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
     found = page.evaluate("options => axe.run({exclude: [['.math svg']]}, options)", options)

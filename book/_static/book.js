@@ -75,19 +75,27 @@
   document.addEventListener("DOMContentLoaded", ready);
 })();
 
-// What scrolls sideways can be reached and scrolled with the keyboard.
+// What scrolls sideways can be reached and scrolled with the keyboard. To measure all of a page at
+// once would lay all of it out and freeze a telephone, so it is done bit by bit.
 (() => {
   const regions = ".formula, span.math.wide, pre, .pst-scrollable-table-container, .igr-plot";
-  const ready = () => {
-    const found = [...document.querySelectorAll(regions)];
-    const scrolls = found.map((region) => region.scrollWidth > region.clientWidth); // one layout
-    found.forEach((region, i) => {
-      if (scrolls[i]) region.tabIndex = 0;
+  const idle = window.requestIdleCallback ?? setTimeout; // Safari has no such callback
+  const waiting = new Set();
+  const measure = (deadline) => {
+    for (const region of waiting) {
+      waiting.delete(region);
+      if (region.scrollWidth > region.clientWidth) region.tabIndex = 0;
       else region.removeAttribute("tabindex");
-    });
+      if (!(deadline?.timeRemaining() > 0)) break;
+    }
+    if (waiting.size) idle(measure);
   };
-  for (const event of ["load", "resize"]) window.addEventListener(event, ready);
-  document.addEventListener("toggle", ready, true); // what was folded had no width
+  const look = (part) => {
+    if (!waiting.size) idle(measure);
+    part.querySelectorAll(regions).forEach((region) => waiting.add(region));
+  };
+  for (const event of ["load", "resize"]) window.addEventListener(event, () => look(document));
+  document.addEventListener("toggle", ({ target }) => look(target), true); // had no width, folded
 })();
 
 // Paper is white and cannot be unfolded: while it prints, all is open and in the light theme.
