@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import stamp
 from docutils import nodes
-from igr import cells, formulas, heads, preview, words
+from igr import cells, formulas, heads, preview, theme, words
 from nbsource import ROOT
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -145,6 +145,11 @@ def test_pages_ask_no_other_host_and_are_quick(site: Path, address: str, browser
             page.close()
     assert median(sizes) < BUDGET
     assert max(sizes) < 2 * BUDGET
+
+
+def test_only_our_script_measures_what_scrolls(site: Path) -> None:
+    """The theme's would lay out all of a page at once when it has loaded."""
+    assert '"#none"' in (site / theme.SCRIPT).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["book/intro.html", CHAPTER, "book/results.html"])

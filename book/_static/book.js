@@ -40,8 +40,7 @@
       });
     }
   };
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", ready);
-  else ready();
+  document.addEventListener("DOMContentLoaded", ready);
 })();
 
 // Shows what a link to a term or a citation stands for, to mouse, finger and keyboard.
