@@ -368,7 +368,6 @@ def test_hidden_cells_in_a_row_share_the_fold_of_the_first_that_prints() -> None
 @pytest.mark.parametrize(("text", "wraps"), [("✓ as it should be: 0.1", True), ("a    0.1", False)])
 def test_printed_sentences_may_wrap_and_columns_may_not(text: str, wraps: bool) -> None:
     block = nodes.literal_block(text, text, classes=["output", "stream"])
-    nodes.container("", block)
     cells.Cells.tidy(block)
     assert ("sentences" in block["classes"]) is wraps
 

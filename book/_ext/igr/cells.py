@@ -46,7 +46,7 @@ class Cells(SphinxPostTransform):
     def tidy(block: nodes.literal_block) -> None:
         """Drop remarks to tools from code; mark output without columns: its lines may wrap."""
         text = block.astext()
-        if "stream" in block["classes"] or "stream" in block.parent.get("classes", ()):
+        if "stream" in block["classes"]:
             if not COLUMNS.search(text):
                 block["classes"].append("sentences")
         elif (tidied := TO_TOOLS.sub("", text)) != text:
